@@ -1,0 +1,229 @@
+"""Bands, weights and colour: how the network's maps turn frames into the fused picture.
+
+Luma is blended per frequency band, over the full depth of the picture, chroma by its own rule.
+`decompose` takes frames apart, `sense` makes what a network looks at, `blend_coarse` joins the
+bands from 1/8 resolution to the top for the whole picture, `blend_fine` the three finest of one
+region. All is differentiable. It knows no network, no slice and no file.
+
+Values are 0..1, display-referred; luma and chroma are full-range BT.601, as in JPEG. Pyramids
+halve with the taps 1 3 3 1 and double bilinearly, both on pixel areas (not on pixel corners), so
+that a picture cut on the grid gives the same bands as the whole.
+
+Source: Burt and Adelson, "The Laplacian Pyramid as a Compact Image Code", 1983; Mertens, Kautz,
+Van Reeth, "Exposure Fusion", 2007 (the classic weight); Prabhakar et al., "DeepFuse", 2017 (chroma
+weighted by its distance from gray).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+FEATURES = 11  # channels of what a network sees per frame, on a grid of 8 px
+BANDS = 6  # bands with weights of their own; deeper ones share one weight map
+LOGITS = BANDS + 2  # per frame: bands, deep bands, chroma
+FINE = 3  # bands blended region by region; 2**FINE is the grid of features and maps
+GRID = 2**FINE
+OVERLAP_PX = 48  # what `sense` and `blend_fine` need around a region to be independent of it
+ENERGY_FLOOR = 3e-6  # (0.45 / 255)^2: energy below half a grey level is no detail
+CHROMA_FLOOR = 0.02  # about five grey levels: grey pixels average instead of following noise
+LUMA = (0.299, 0.587, 0.114)
+
+
+@dataclass(frozen=True, slots=True)
+class Maps:
+    """What a network decides, on a grid of 8 px.
+
+    A band's weight of a frame is the softmax over frames of gain x log(local energy) + logit.
+    """
+
+    logits: Tensor  # (B, N, LOGITS, h, w) log weights: bands, deep bands, chroma
+    gains: Tensor  # (B, BANDS, h, w) powers on the local energy
+
+
+def luma_chroma(rgb: Tensor) -> tuple[Tensor, Tensor]:
+    """(..., 3, H, W) RGB -> luma (..., H, W) and chroma (..., 2, H, W), chroma in -0.5..0.5."""
+    red, green, blue = rgb.unbind(-3)
+    luma = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
+    chroma = torch.stack(((blue - luma) / 1.772, (red - luma) / 1.402), -3)
+    return luma, chroma
+
+
+def to_rgb(luma: Tensor, chroma: Tensor) -> Tensor:
+    """Inverse of `luma_chroma`; not clipped."""
+    blue_difference, red_difference = chroma.unbind(-3)
+    red = luma + 1.402 * red_difference
+    blue = luma + 1.772 * blue_difference
+    green = (luma - LUMA[0] * red - LUMA[2] * blue) / LUMA[1]
+    return torch.stack((red, green, blue), -3)
+
+
+def halve(maps: Tensor) -> Tensor:
+    """Half size: (..., 2h, 2w) -> (..., h, w), taps 1 3 3 1."""
+    taps = torch.tensor([0.125, 0.375, 0.375, 0.125], dtype=maps.dtype, device=maps.device)
+    flat = F.pad(maps.reshape(-1, 1, *maps.shape[-2:]), (1, 1, 1, 1), mode="replicate")
+    flat = F.conv2d(flat, taps[None, None, :, None], stride=(2, 1))
+    flat = F.conv2d(flat, taps[None, None, None, :], stride=(1, 2))
+    return flat.reshape(*maps.shape[:-2], *flat.shape[-2:])
+
+
+def enlarge(maps: Tensor, factor: int) -> Tensor:
+    """Bilinear: (..., h, w) -> (..., factor h, factor w)."""
+    if factor == 1:
+        return maps
+    flat = maps.reshape(1, -1, *maps.shape[-2:])
+    flat = F.interpolate(flat, scale_factor=factor, mode="bilinear", align_corners=False)
+    return flat.reshape(*maps.shape[:-2], *flat.shape[-2:])
+
+
+def _mean_pool(maps: Tensor, factor: int) -> Tensor:
+    """Mean over factor x factor."""
+    if factor == 1:
+        return maps
+    flat = F.avg_pool2d(maps.reshape(1, -1, *maps.shape[-2:]), factor)
+    return flat.reshape(*maps.shape[:-2], *flat.shape[-2:])
+
+
+def _energy(band: Tensor) -> Tensor:
+    """Local energy of a band at half its resolution: mean square over a tent of about 8 px."""
+    squares = F.avg_pool2d((band * band).reshape(-1, 1, *band.shape[-2:]), 2)
+    squares = F.pad(squares, (1, 1, 1, 1), mode="replicate")
+    squares = F.avg_pool2d(squares, 3, stride=1)
+    return squares.reshape(*band.shape[:-2], *squares.shape[-2:])
+
+
+@dataclass(frozen=True, slots=True)
+class Bands:
+    """Frames taken apart: three fine bands and the rest, colour aside."""
+
+    fine: tuple[Tensor, ...]  # (B, N, H, W), (B, N, H/2, W/2), (B, N, H/4, W/4)
+    energies: tuple[Tensor, ...]  # local energy of each, at half its resolution
+    luma: Tensor  # (B, N, H/8, W/8)
+    chroma: Tensor  # (B, N, 2, H, W)
+
+
+def decompose(rgb: Tensor) -> Bands:
+    """Takes frames (B, N, 3, H, W), 0..1, apart; H and W are multiples of 8."""
+    luma, chroma = luma_chroma(rgb)
+    fine, energies = [], []
+    for _ in range(FINE):
+        smaller = halve(luma)
+        band = luma - enlarge(smaller, 2)
+        fine.append(band)
+        energies.append(_energy(band))
+        luma = smaller
+    return Bands(tuple(fine), tuple(energies), luma, chroma)
+
+
+def sense(rgb: Tensor, bands: Bands) -> tuple[Tensor, Tensor]:
+    """What the network sees of frames, on a grid of 8 px.
+
+    Args:
+        rgb: (B, N, 3, H, W), 0..1; H and W multiples of 32.
+        bands: the same frames taken apart.
+
+    Returns:
+        features (B, N, FEATURES, H/8, W/8), about -1..1; prior (B, N, 1, H/8, W/8), the log of the
+        classic weight contrast x saturation x well-exposedness.
+    """
+    small = _mean_pool(rgb, GRID)
+    energies = [_mean_pool(e, GRID >> (i + 1)) for i, e in enumerate(bands.energies)]
+    _, chroma = luma_chroma(small)
+    exposed = -((small - 0.5) ** 2 / (2 * 0.2**2)).sum(2)
+    saturation = small.std(2, correction=0)
+    features = torch.stack(
+        (
+            bands.luma * 2 - 1,
+            torch.log(bands.luma.clamp_min(0) + 0.01) / 2 + 1,
+            chroma[:, :, 0] * 4,
+            chroma[:, :, 1] * 4,
+            *((torch.log(e + ENERGY_FLOOR) + 8) / 4 for e in energies),
+            saturation * 4,
+            exposed / 4 + 1,
+            ((small.amax(2) - 0.92) * 12.5).clamp(0, 1),  # clipped above
+            ((0.08 - small.amin(2)) * 12.5).clamp(0, 1),  # clipped below
+        ),
+        2,
+    )
+    contrast = (torch.stack(energies).sum(0) + ENERGY_FLOOR).sqrt()
+    prior = torch.log(contrast) + torch.log(saturation + 0.02) + exposed.clamp_min(-8)
+    return features, prior[:, :, None]
+
+
+def _band_weights(energy: Tensor, logits: Tensor, gain: Tensor) -> Tensor:
+    """Softmax over frames of gain x log energy + logits, all (B, N, h, w) but gain (B, h, w)."""
+    return torch.softmax(gain[:, None] * torch.log(energy + ENERGY_FLOOR) + logits, 1)
+
+
+def _even(maps: Tensor) -> Tensor:
+    """One row or column more, repeated, where a side is odd."""
+    height, width = maps.shape[-2:]
+    if height % 2 == 0 and width % 2 == 0:
+        return maps
+    flat = F.pad(
+        maps.reshape(1, -1, height, width), (0, width % 2, 0, height % 2), mode="replicate"
+    )
+    return flat.reshape(*maps.shape[:-2], *flat.shape[-2:])
+
+
+def blend_coarse(luma: Tensor, maps: Maps) -> Tensor:
+    """Joins all bands from the 1/8 grid to the top of the pyramid.
+
+    Args:
+        luma: (B, N, h, w) of the whole picture at 1/8, as `sense` gives it.
+        maps: the network's maps of the whole picture on the same grid.
+
+    Returns:
+        (B, h, w) the fused luma at 1/8.
+    """
+    share = torch.softmax(maps.logits[:, :, BANDS], 1)  # deep bands
+    logits, gains = maps.logits[:, :, FINE:BANDS], maps.gains[:, FINE:BANDS]
+    bands: list[tuple[Tensor, tuple[int, int]]] = []
+    while min(luma.shape[-2:]) > 1:
+        size = (luma.shape[-2], luma.shape[-1])
+        luma, share = _even(luma), _even(share)
+        smaller, smaller_share = halve(luma), halve(share)
+        band = luma - enlarge(smaller, 2)
+        if logits.shape[2]:  # a band with weights of its own
+            logits, gains = _mean_pool(_even(logits), 2), _mean_pool(_even(gains), 2)
+            weights = enlarge(_band_weights(_energy(band), logits[:, :, 0], gains[:, 0]), 2)
+            logits, gains = logits[:, :, 1:], gains[:, 1:]
+        else:
+            weights = share
+        bands.append(((weights * band).sum(1), size))
+        luma, share = smaller, smaller_share
+    fused = (share * luma).sum(1)
+    for band, (height, width) in reversed(bands):
+        fused = (enlarge(fused, 2) + band)[..., :height, :width]
+    return fused
+
+
+def blend_fine(bands: Bands, coarse: Tensor, maps: Maps) -> tuple[Tensor, Tensor]:
+    """Joins the three finest bands of a region onto the fused coarse luma, and the chroma.
+
+    Args:
+        bands: the region's frames taken apart.
+        coarse: (B, H/8, W/8) from `blend_coarse`, cut to the region.
+        maps: the network's maps, cut to the region.
+
+    Returns:
+        Fused luma (B, H, W) and chroma (B, 2, H, W), not clipped.
+    """
+    fused = coarse
+    for level in reversed(range(FINE)):
+        factor = GRID >> (level + 1)
+        logits = enlarge(maps.logits[:, :, level], factor)
+        gain = enlarge(maps.gains[:, level], factor)
+        weights = enlarge(_band_weights(bands.energies[level], logits, gain), 2)
+        fused = enlarge(fused, 2) + (weights * bands.fine[level]).sum(1)
+    return fused, _blend_chroma(bands.chroma, enlarge(maps.logits[:, :, BANDS + 1], GRID))
+
+
+def _blend_chroma(chroma: Tensor, logits: Tensor) -> Tensor:
+    """Mean over frames, weighted by colourfulness and the network's logits: (B, 2, H, W)."""
+    colourfulness = chroma.abs().sum(2) + CHROMA_FLOOR  # B, N, H, W
+    weights = torch.softmax(logits + torch.log(colourfulness), 1)
+    return (weights[:, :, None] * chroma).sum(1)

@@ -1,0 +1,113 @@
+"""The `mefuse` command: which subcommands there are, and the one place that catches errors.
+
+A command's module is imported when its name is asked for, and everything heavy inside its body, so
+that help and version stay quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from mefuse import __version__
+from mefuse.errors import MefuseError
+
+EXIT_FAILED, EXIT_INTERRUPTED = 1, 130  # click itself exits 2 on a usage error
+SHOW_TRACEBACK = "mefuse.traceback"  # key of the context's meta, set by -vv
+
+_COMMANDS = {  # name -> "module:command", in the order of the help
+    "fuse": "mefuse.cli.fuse:fuse",
+    "info": "mefuse.cli.info:info",
+    "sample": "mefuse.cli.sample:sample",
+}
+_SYSTEM_LIBRARY = re.compile(r"\blib[\w+.-]+\.so[\w.]*")
+
+
+class _Face(click.Group):
+    """A group that imports its commands late and turns errors into one line and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """The commands' names."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The command of that name, imported now."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module, name = _COMMANDS[cmd_name].split(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command; an error raised on purpose becomes one line and exit code 1."""
+        try:
+            return super().invoke(ctx)
+        except (MefuseError, ImportError) as error:
+            if ctx.meta.get(SHOW_TRACEBACK):
+                traceback.print_exc()
+            raise click.ClickException(_message(error)) from error
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> NoReturn:
+        """Runs the command line and exits the process with its code."""
+        extra["standalone_mode"] = False
+        try:
+            code = super().main(args, *rest, **extra)
+            sys.stdout.flush()
+        except click.exceptions.Exit as exit_:
+            code = exit_.exit_code
+        except click.ClickException as error:  # among them usage errors, which exit 2
+            error.show()
+            code = error.exit_code
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("interrupted", err=True)
+            code = EXIT_INTERRUPTED
+        except BrokenPipeError:
+            code = _silenced()
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+@click.command(
+    cls=_Face,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, "-V", "--version", message="mefuse %(version)s")
+def main() -> None:
+    """Fuse bracketed exposures into one photograph.
+
+    \b
+    Examples:
+      mefuse fuse IMG_1.jpg IMG_2.jpg IMG_3.jpg -o fused.png
+      mefuse fuse *.NEF -o fused.tiff --depth 16
+      mefuse COMMAND --help
+    """
+
+
+def _silenced() -> int:
+    """Ends quietly after the reader of our output has gone (`| head`)."""
+    # What is still buffered would fail again when Python closes stdout.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return EXIT_FAILED
+
+
+def _message(error: MefuseError | ImportError) -> str:
+    """One sentence; where a shared library of the system is missing, what to install.
+
+    Raises:
+        ImportError: the error as it was, where it is about anything else.
+    """
+    if isinstance(error, MefuseError):
+        return str(error)
+    found = _SYSTEM_LIBRARY.search(str(error))
+    if found is None:
+        raise error
+    return (
+        f"the system's library {found[0]} is missing, which OpenCV needs; "
+        "on Debian and Ubuntu: apt-get install libgl1 libglib2.0-0"
+    )

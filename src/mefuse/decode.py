@@ -1,0 +1,201 @@
+"""Bytes of a picture file -> pixels as stored. A leaf below read.
+
+JPEG, PNG, WebP, BMP and the rarer kinds that the installed OpenCV knows go through OpenCV, TIFF
+through tifffile (OpenCV for the codecs that tifffile lacks). Pixels come out in RGB order and in
+source depth, not yet upright: orientation is applied in one place, `upright`, for all kinds.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from mefuse import containers, exif
+from mefuse.errors import ReadError
+
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+
+# Without IGNORE_ORIENTATION OpenCV rotates by EXIF, for some kinds in some releases only.
+_FLAGS = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+# The kinds for which IMREAD_COLOR_RGB was seen to be right, and saves a pass over the pixels;
+# OpenCV 5.0 scrambles 16-bit TIFF under it and leaves PAM in BGR.
+_READ_AS_RGB = ("jpeg", "png", "webp", "bmp")
+_COPY_AGAIN = "is truncated or damaged; copy it again from the camera, or leave it out"
+_SAVE_AS = "save it as 8- or 16-bit RGB or gray, or leave it out"
+
+# The codecs that tifffile unpacks by itself, none and deflate (which has two numbers), and how many
+# bytes one can become at most: a file that claims more is damaged.
+_LARGEST_GROWTH = {1: 1, 8: 1032, 32946: 1032}
+_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _YCBCR = 0, 1, 2, 6
+_JPEG_FRAME_HEADERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+
+# tifffile logs what is odd in a file; without a handler Python would print that to stderr.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decoded:
+    """Pixels (H, W, 3) uint8 or uint16, RGB, as stored; and what was lost on the way."""
+
+    pixels: Pixels
+    warnings: tuple[str, ...] = ()
+
+
+def decode(data: bytes, name: str) -> Decoded:
+    """Decodes the first picture of a file.
+
+    Args:
+        data: the whole file.
+        name: the file's name for messages.
+
+    Raises:
+        ReadError: the file is damaged, or of a kind or pixel type that mefuse does not read.
+    """
+    kind = containers.kind_of(data[: containers.HEADER_BYTES])
+    if not containers.is_whole(data):
+        raise ReadError(f"{name}: {_COPY_AGAIN}")
+    if kind == "tiff":
+        return _decode_tiff(data, name)
+    if kind == "jpeg" and _jpeg_components(data) == 4:
+        raise ReadError(f"{name}: is a CMYK picture; {_SAVE_AS}")
+    alpha = kind in ("png", "webp") and _has_alpha(data, kind)
+    pixels = _decode_with_opencv(data, name, kind=kind)
+    return Decoded(pixels, _alpha_warning(name) if alpha else ())
+
+
+def _alpha_warning(name: str) -> tuple[str, ...]:
+    return (f"{name}: alpha channel dropped",)
+
+
+def _decode_with_opencv(data: bytes | bytearray, name: str, *, kind: containers.Kind) -> Pixels:
+    """Three-channel RGB pixels."""
+    as_rgb = kind in _READ_AS_RGB
+    flags = _FLAGS | (cv2.IMREAD_COLOR_RGB if as_rgb else cv2.IMREAD_COLOR)
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error as err:
+        raise ReadError(f"{name}: {_COPY_AGAIN}") from err
+    if pixels is None:
+        unknown = "is no picture that mefuse can read; save it as JPEG, PNG or TIFF"
+        raise ReadError(f"{name}: {unknown if kind == 'other' else _COPY_AGAIN}")
+    if not as_rgb:
+        cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels)
+    return _checked(pixels, name)
+
+
+def _checked(pixels: NDArray[Any], name: str) -> Pixels:
+    """The same pixels, refused when they are not integers of 8 or 16 bits."""
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise ReadError(f"{name}: holds {pixels.dtype} pixels; {_SAVE_AS}")
+    return pixels
+
+
+def _jpeg_components(data: bytes) -> int:
+    """The number of colour components that a JPEG's frame header states."""
+    for marker, at, size in containers.jpeg_segments(io.BytesIO(data)):
+        if marker in _JPEG_FRAME_HEADERS and size > 5:
+            return data[at + 5]
+    return 0
+
+
+def _has_alpha(data: bytes, kind: containers.Kind) -> bool:
+    """Whether a PNG or WebP carries transparency of any kind."""
+    if kind == "webp":  # VP8X: a flag; VP8L: bit 28 behind the signature byte
+        return (data[12:16] == b"VP8X" and bool(data[20] & 0x10)) or (
+            data[12:16] == b"VP8L" and bool(data[24] & 0x10)
+        )
+    colour_type = data[25]
+    if colour_type & 4:
+        return True
+    for chunk, _, _ in containers.png_chunks(io.BytesIO(data)):
+        if chunk in (b"tRNS", b"IDAT"):
+            return chunk == b"tRNS"
+    return False
+
+
+def _decode_tiff(data: bytes, name: str) -> Decoded:
+    """The first picture of a TIFF."""
+    try:
+        with tifffile.TiffFile(io.BytesIO(data)) as tiff:
+            page = tiff.pages[0]
+            if not isinstance(page, tifffile.TiffPage):
+                raise ReadError(f"{name}: {_COPY_AGAIN}")
+            _check_tiff(page, name, file_bytes=len(data))
+            if page.compression in _LARGEST_GROWTH:
+                pixels = _tiff_pixels(page)
+            else:  # LZW, PackBits, JPEG; OpenCV rotates a TIFF whatever its flags say
+                pixels = _decode_with_opencv(exif.with_neutral_orientation(data), name, kind="tiff")
+            warnings = _tiff_warnings(data, page, name)
+    except ReadError:
+        raise
+    except Exception as err:  # tifffile raises whatever a damaged file leads it to
+        raise ReadError(f"{name}: {_COPY_AGAIN}") from err
+    return Decoded(_checked(pixels, name), warnings)
+
+
+def _check_tiff(page: tifffile.TiffPage, name: str, *, file_bytes: int) -> None:
+    """Refuses what would decode to something else than a photograph's pixels."""
+    if page.bitspersample not in (8, 16) or page.sampleformat != 1:
+        kind = {2: "signed", 3: "floating-point"}.get(int(page.sampleformat), "integer")
+        raise ReadError(f"{name}: holds {page.bitspersample}-bit {kind} pixels; {_SAVE_AS}")
+    photometric = int(page.photometric)
+    if photometric not in (_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _YCBCR):
+        raise ReadError(f"{name}: is a {tifffile.PHOTOMETRIC(photometric).name} TIFF; {_SAVE_AS}")
+    samples = page.samplesperpixel - len(page.extrasamples)
+    subsampled = photometric == _YCBCR and page.compression in _LARGEST_GROWTH
+    if page.imagedepth != 1 or samples != (3 if photometric in (_RGB, _YCBCR) else 1) or subsampled:
+        raise ReadError(f"{name}: has a layout that mefuse does not read; {_SAVE_AS}")
+    claimed = page.imagelength * page.imagewidth * page.samplesperpixel * page.bitspersample // 8
+    if claimed > file_bytes * _LARGEST_GROWTH.get(page.compression, claimed):
+        raise ReadError(f"{name}: {_COPY_AGAIN}")
+
+
+def _tiff_pixels(page: tifffile.TiffPage) -> NDArray[Any]:
+    """(H, W, 3) pixels of a page that tifffile can unpack."""
+    pixels = page.asarray()
+    pixels = pixels.reshape(
+        (page.imagelength, page.imagewidth, -1)
+        if page.planarconfig == 1
+        else (-1, page.imagelength, page.imagewidth)
+    )
+    if page.planarconfig != 1:
+        pixels = np.moveaxis(pixels, 0, 2)
+    if int(page.photometric) == _MIN_IS_WHITE:
+        pixels = np.iinfo(pixels.dtype).max - pixels
+    pixels = pixels[..., :3] if int(page.photometric) == _RGB else pixels[..., :1]
+    native = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+    return np.ascontiguousarray(np.broadcast_to(native, (*native.shape[:2], 3)))
+
+
+def _tiff_warnings(data: bytes, page: tifffile.TiffPage, name: str) -> tuple[str, ...]:
+    warnings = _alpha_warning(name) if page.extrasamples else ()
+    following = exif.TiffReader(io.BytesIO(data)).following()
+    kind = following.get(0x00FE)  # NewSubfileType: bit 0 marks a reduced copy, no page of its own
+    reduced = kind is not None and exif.TiffReader(io.BytesIO(data)).numbers(kind) == [1.0]
+    if following and not reduced:
+        warnings = (*warnings, f"{name}: has several pages, only the first is used")
+    return warnings
+
+
+def upright(pixels: Pixels, orientation: int) -> Pixels:
+    """Turns pixels as stored into pixels as seen, by an EXIF orientation, 1..8.
+
+    Source: Exif 2.32, tag 274, which names the sides where row 0 and column 0 belong.
+    """
+    if orientation in (5, 7):
+        pixels = cv2.transpose(pixels)  # type: ignore[assignment]
+        orientation = {5: 1, 7: 3}[orientation]
+    turns = {3: cv2.ROTATE_180, 6: cv2.ROTATE_90_CLOCKWISE, 8: cv2.ROTATE_90_COUNTERCLOCKWISE}
+    flips = {2: 1, 4: 0}
+    if orientation in turns:
+        pixels = cv2.rotate(pixels, turns[orientation])  # type: ignore[assignment]
+    elif orientation in flips:
+        pixels = cv2.flip(pixels, flips[orientation])  # type: ignore[assignment]
+    return pixels

@@ -1,0 +1,81 @@
+"""Which processor runs a network: a name as the user gives it -> a device that is really there.
+
+Knows torch's device names and nothing of models; torch is imported only when asked.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from dataclasses import dataclass
+
+from mefuse.errors import DeviceError, InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device that a network can run on; `threads` of a CPU, `memory_bytes` of a GPU."""
+
+    name: str
+    description: str
+    threads: int | None = None
+    memory_bytes: int | None = None
+
+
+def list_devices() -> list[Device]:
+    """The CPU, and each GPU that torch can use."""
+    import torch
+
+    devices = [Device("cpu", platform.machine(), threads=os.cpu_count())]
+    for index in range(cuda_count()):
+        seen = torch.cuda.get_device_properties(index)
+        devices.append(Device(f"cuda:{index}", seen.name, memory_bytes=seen.total_memory))
+    return devices
+
+
+def resolve_device(name: str) -> str:
+    """The device that `name` stands for: "cpu" or "cuda:N".
+
+    Args:
+        name: "auto" (the first GPU when there is one, else the CPU), "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        InputError: the name means nothing.
+        DeviceError: a device asked for by name is not there; never replaced by another.
+    """
+    if name == "cpu":
+        return "cpu"
+    index = cuda_index(name)
+    count = cuda_count()
+    if name == "auto":
+        return "cuda:0" if count else "cpu"
+    if index >= count:
+        raise DeviceError(f"{name}: {_seen(count)}; use --device auto or cpu")
+    return f"cuda:{index}"
+
+
+def cuda_index(name: str) -> int:
+    """The number of the GPU that "cuda" or "cuda:N" names (0 for "auto"): loads nothing.
+
+    Raises:
+        InputError: the name is none of auto, cpu, cuda, cuda:N.
+    """
+    match = re.fullmatch(r"auto|cpu|cuda(?::(\d{1,3}))?", name)
+    if match is None:
+        raise InputError(f"{name}: no such device; use auto, cpu, cuda or cuda:N")
+    return int(match[1] or 0)
+
+
+def cuda_count() -> int:
+    """How many GPUs torch can use, 0 where its build or the machine has none."""
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def _seen(count: int) -> str:
+    """What there is instead, for a message."""
+    if count == 0:
+        return "no CUDA device here"
+    return "this machine has only cuda:0" + (f" to cuda:{count - 1}" if count > 1 else "")

@@ -1,0 +1,25 @@
+"""How much memory this process has taken at most."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+
+def peak_memory_bytes() -> int | None:
+    """The largest resident memory of this process so far; None where the system does not tell.
+
+    On Linux from /proc, because getrusage there starts from what the process held before it
+    became this program: a shell's or a Python parent's peak would count as ours.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    try:
+        import resource
+    except ImportError:  # Windows has no getrusage
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

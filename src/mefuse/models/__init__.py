@@ -1,0 +1,127 @@
+"""The models that mefuse can fuse with, and the one interface that they share.
+
+A table of names; a model's module is imported only when it is asked for. Whatever is special
+about a model stays behind `Fuser`: nothing outside this folder compares model names.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from mefuse.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mefuse.slices import Rect
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fused:
+    """What a model made of a bracket.
+
+    `pixels` is (H, W, 3) uint8 or uint16 in the colour space of the frames; `cache_bytes` what
+    its attention cache took, 0 without one; `slice_size` the slices' side in px, None where the
+    picture was fused whole.
+    """
+
+    pixels: NDArray[Any]
+    cache_bytes: int = 0
+    slice_size: int | None = None
+
+
+class Fuser(Protocol):
+    """A model that is loaded and ready on its device."""
+
+    @property
+    def name(self) -> str:
+        """The model's name in `MODELS`."""
+
+    @property
+    def device(self) -> str:
+        """What it really runs on: "cpu" or "cuda:N"."""
+
+    def fuse(
+        self,
+        frames: Sequence[NDArray[Any]],
+        *,
+        transforms: Sequence[NDArray[np.float64]],
+        crop: Rect,
+        reference: int,
+        depth: int,
+        slice_size: int | None,
+        on_slice: Callable[[int, int], None] | None,
+    ) -> Fused:
+        """Fuses a bracket.
+
+        Args:
+            frames: (H, W, 3) uint8 or uint16 each, the same size and dtype, not yet aligned.
+            transforms: per frame (3, 3), takes a pixel of the reference to the frame's.
+            crop: the part of the reference to fuse.
+            reference: index of the frame that the others align to.
+            depth: 8 or 16 bits of the result.
+            slice_size: side of a slice in px, a multiple of 64; None lets the model choose.
+            on_slice: called with slices done and slices in all.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """One model of the table; `loader` is "module:function", called as f(name, device=...)."""
+
+    name: str
+    summary: str
+    loader: str
+    weights_name: str | None = None  # None: no network, so nothing to load
+
+    @property
+    def is_network(self) -> bool:
+        """Whether it runs trained weights, and with them torch."""
+        return self.weights_name is not None
+
+
+MODELS: dict[str, ModelEntry] = {
+    entry.name: entry
+    for entry in (
+        ModelEntry(
+            "ipl",
+            "infinite pixel learning: a network that streams slices beside an attention cache",
+            "mefuse.stream:load_network_fuser",
+            "ipl",
+        ),
+        ModelEntry(
+            "mertens",
+            "OpenCV's exposure fusion after Mertens et al. 2007; CPU only, needs no weights",
+            "mefuse.models.mertens:load_fuser",
+        ),
+    )
+}
+
+
+def find_model(name: str) -> ModelEntry:
+    """The table's entry for a name.
+
+    Raises:
+        InputError: there is no such model.
+    """
+    try:
+        return MODELS[name]
+    except KeyError:
+        raise InputError(f"{name}: no such model; use one of {', '.join(MODELS)}") from None
+
+
+def load_fuser(name: str, *, device: str) -> Fuser:
+    """The model of that name, loaded and on its device ("auto", "cpu", "cuda" or "cuda:N").
+
+    Raises:
+        InputError: no such model, or one that cannot run on such a device.
+        DeviceError: the device is absent.
+        WeightsError: the weights are missing or damaged.
+    """
+    module, function = find_model(name).loader.split(":")
+    load = getattr(importlib.import_module(module), function)
+    return cast("Fuser", load(name, device=device))

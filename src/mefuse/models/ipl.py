@@ -1,0 +1,302 @@
+"""IPL: the network that decides, place by place and band by band, which frame to trust.
+
+Structure after "Ultra-High-Definition Dynamic Multi-Exposure Image Fusion via Infinite Pixel
+Learning" (Chen et al., AAAI 2025, arXiv 2412.11685): down-sampler -> a chain of feature
+integration blocks (FIB = DAEM then DRTM) -> up-sampler -> multiplication with the input. Here the
+multiplication is per frequency band (`blend.py`), and widths, counts and sizes are this project's.
+
+The network runs twice on a bracket. `prefill` sees the whole bracket, small, and writes keys,
+values, gates and cubes to the AttentionCache. `decode` sees one region in detail and only reads
+the cache. Everything else in it is a convolution of small radius (`OVERLAP_CELLS`), so a region's
+maps do not depend on how the picture was cut. Frames share all weights and meet only in weighted
+means, so their order and number do not matter. It opens no file and knows no device.
+
+Letters in shape comments: B brackets, N frames, M = B*N, C width, h and w cells of 16 px.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mefuse.blend import BANDS, FEATURES, LOGITS, Maps
+from mefuse.cache import AttentionCache
+from mefuse.slices import Rect
+
+CELL_PX = 16  # the network's grid
+POSITION = 8  # channels of the position code
+MAX_RESIDUAL = 8.0  # bound of what the network adds to a log weight
+MAX_GAIN = 4.0  # bound of the power on local energy
+
+
+@dataclass(frozen=True, slots=True)
+class IPLConfig:
+    """Sizes of the network; stored beside its weights."""
+
+    width: int = 40
+    blocks: int = 3
+    cells: int = 12  # the scanner cuts the small bracket into cells x cells slices
+    key_width: int = 16
+    cube: int = 16  # side of DRTM's cube
+
+    def to_dict(self) -> dict[str, int]:
+        """Plain numbers for a file's metadata."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Where a grid of cells lies in the whole picture: offsets and sizes in cells."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+    whole_height: int
+    whole_width: int
+
+    @staticmethod
+    def whole(height: int, width: int) -> Region:
+        """The region that is the whole picture."""
+        return Region(0, 0, height, width, height, width)
+
+    @staticmethod
+    def of(rect: Rect, whole: Rect) -> Region:
+        """The cells of a rectangle of a picture, both in pixels and on the grid of cells."""
+        return Region(
+            rect.top // CELL_PX,
+            rect.left // CELL_PX,
+            rect.height // CELL_PX,
+            rect.width // CELL_PX,
+            whole.height // CELL_PX,
+            whole.width // CELL_PX,
+        )
+
+
+def _axis(start: int, count: int, whole: int, like: Tensor) -> Tensor:
+    """Cell centres along one axis, -1..1 over the whole picture."""
+    index = torch.arange(count, dtype=torch.float32, device=like.device)
+    return ((index + start + 0.5) * (2.0 / whole) - 1.0).to(like.dtype)
+
+
+def _position_code(rows: Tensor, columns: Tensor) -> Tensor:
+    """Sines and cosines of one and two periods along both axes: (POSITION, h, w)."""
+    y, x = torch.meshgrid(rows, columns, indexing="ij")
+    angles = torch.stack((y, x, 2 * y, 2 * x)) * (torch.pi / 2)
+    return torch.cat((angles.sin(), angles.cos()))
+
+
+class DAEM(nn.Module):
+    """Dimensional attention enhancement: local features, gated and seen against the whole scene.
+
+    The scanner cuts the small bracket along height, then width, into slices; each slice leaves one
+    key and one value in the cache, and all together leave one gate along the channels.
+    """
+
+    def __init__(self, config: IPLConfig) -> None:
+        super().__init__()
+        width, keys = config.width, config.key_width
+        self.cells = config.cells
+        self.local = nn.Conv2d(width, width, 3, padding=1, groups=width)
+        self.local_mix = nn.Conv2d(width, width, 1)
+        self.squeeze = nn.Conv2d(width, width // 2, 1)
+        self.excite = nn.Conv2d(width // 2, width, 1)
+        self.query = nn.Conv2d(width + POSITION, keys, 1)
+        self.key = nn.Conv2d(width + POSITION, keys, 1)
+        self.value = nn.Conv2d(width + POSITION, width, 1)
+        self.project = nn.Conv2d(width, width, 1)
+
+    def scan(self, x: Tensor, name: str, cache: AttentionCache) -> None:
+        """Writes the slices of the whole picture `x` (M, C, h, w) to the cache."""
+        strips = F.adaptive_avg_pool2d(x, (self.cells, x.shape[-1]))  # along height
+        tokens = F.adaptive_avg_pool2d(strips, (self.cells, self.cells))  # then along width
+        axis = _axis(0, self.cells, self.cells, x)
+        code = _position_code(axis, axis).expand(len(x), -1, -1, -1)
+        seen = torch.cat((tokens, code), 1)  # M, C + POSITION, cells, cells
+        cache.update(f"{name}.key", self.key(seen).flatten(2))  # M, K, T
+        cache.update(f"{name}.value", self.value(seen).flatten(2))  # M, C, T
+        pooled = x.mean((2, 3), keepdim=True)  # along the channels: M, C, 1, 1
+        gate = torch.sigmoid(self.excite(F.relu(self.squeeze(pooled))))
+        cache.update(f"{name}.gate", gate.movedim(1, 2))  # M, 1, C, 1: one scale per frame
+
+    def forward(self, x: Tensor, code: Tensor, name: str, cache: AttentionCache) -> Tensor:
+        """x (M, C, h, w) and its position code (POSITION, h, w) -> (M, C, h, w)."""
+        gate = cache.read(f"{name}.gate", dtype=x.dtype).movedim(2, 1)
+        local: Tensor = self.local_mix(F.gelu(self.local(x))) * gate
+        coarse = F.avg_pool2d(torch.cat((x, code.expand(len(x), -1, -1, -1)), 1), 2)
+        query = self.query(coarse).flatten(2).transpose(1, 2)  # M, h/2 * w/2, K
+        key = cache.read(f"{name}.key", dtype=x.dtype).transpose(1, 2)  # M, T, K
+        value = cache.read(f"{name}.value", dtype=x.dtype).transpose(1, 2)  # M, T, C
+        context = F.scaled_dot_product_attention(query, key, value)  # M, h/2 * w/2, C
+        context = context.transpose(1, 2).unflatten(2, coarse.shape[-2:])  # M, C, h/2, w/2
+        context = F.interpolate(self.project(context), scale_factor=2, mode="bilinear")
+        return x + local + context
+
+
+class DRTM(nn.Module):
+    """Dimensional rolling transformation: a global view whose cost ignores the picture's size.
+
+    The whole picture is resized to a cube of C x S x S; channels, rows and columns take turns in
+    the place of the channels of a 1x1 convolution; the result gates and shifts the features.
+    """
+
+    def __init__(self, config: IPLConfig) -> None:
+        super().__init__()
+        width, side = config.width, config.cube
+        self.side = side
+        self.channels = nn.Conv2d(2 * width, width, 1)
+        self.rows = nn.Linear(side, side)
+        self.columns = nn.Linear(side, side)
+        self.out = nn.Conv2d(width, 2 * width, 1)
+
+    def roll(self, x: Tensor, mean: Tensor, name: str, cache: AttentionCache) -> None:
+        """Writes the rolled cube of the whole picture `x` and its mean over frames to the cache."""
+        cube = F.adaptive_avg_pool2d(torch.cat((x, mean), 1), self.side)  # M, 2C, S, S
+        cube = F.gelu(self.channels(cube))  # M, C, S, S
+        cube = cube + F.gelu(self.columns(cube))
+        cube = cube + F.gelu(self.rows(cube.transpose(2, 3)).transpose(2, 3))
+        cache.update(f"{name}.cube", self.out(cube))  # M, 2C, S, S
+
+    def forward(self, x: Tensor, grid: Tensor, name: str, cache: AttentionCache) -> Tensor:
+        """x (M, C, h, w) at the places `grid` (h, w, 2) of the whole picture -> (M, C, h, w)."""
+        cube = cache.read(f"{name}.cube", dtype=x.dtype)
+        rolled = F.grid_sample(
+            cube, grid.expand(len(x), -1, -1, -1), padding_mode="border", align_corners=False
+        )
+        gate, shift = rolled.chunk(2, 1)
+        seen: Tensor = x * (2 * torch.sigmoid(gate)) + shift
+        return seen
+
+
+class FIB(nn.Module):
+    """Feature integration block: DAEM, the meeting of the frames, DRTM."""
+
+    def __init__(self, config: IPLConfig, name: str) -> None:
+        super().__init__()
+        self.name = name
+        self.daem = DAEM(config)
+        self.meet = nn.Conv2d(2 * config.width, 2 * config.width, 1)
+        self.settle = nn.Conv2d(2 * config.width, config.width, 1)
+        self.drtm = DRTM(config)
+
+    def start_near_identity(self) -> None:
+        """Small last layers: an untrained block passes its input on."""
+        assert self.drtm.out.bias is not None
+        nn.init.zeros_(self.drtm.out.bias)
+        for last in (self.drtm.out, self.settle, self.daem.project, self.daem.local_mix):
+            nn.init.normal_(last.weight, std=0.02)
+
+    def forward(
+        self, x: Tensor, share: Tensor, place: _Place, cache: AttentionCache, *, prefill: bool
+    ) -> Tensor:
+        """x (M, C, h, w) -> (M, C, h, w); `share` (B, N, 1, h, w) sums to one over frames."""
+        if prefill:
+            self.daem.scan(x, f"{self.name}.daem", cache)
+        x = self.daem(x, place.code, f"{self.name}.daem", cache)
+        x = x + self.settle(F.gelu(self.meet(torch.cat((x, _frame_mean(x, share)), 1))))
+        if prefill:
+            self.drtm.roll(x, _frame_mean(x, share), f"{self.name}.drtm", cache)
+        seen: Tensor = self.drtm(x, place.grid, f"{self.name}.drtm", cache)
+        return seen
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where each cell of a region lies in the whole picture."""
+
+    code: Tensor  # (POSITION, h, w)
+    grid: Tensor  # (1, h, w, 2) x, y in -1..1, for grid_sample
+
+
+def _frame_mean(x: Tensor, share: Tensor) -> Tensor:
+    """Weighted mean over a bracket's frames, given back to each frame: (M, C, h, w)."""
+    brackets, frames = share.shape[:2]
+    mean = (x.unflatten(0, (brackets, frames)) * share).sum(1, keepdim=True)
+    each: Tensor = mean.expand(-1, frames, -1, -1, -1)
+    return each.flatten(0, 1)
+
+
+class IPL(nn.Module):
+    """The whole network: features of a region in, maps for the blend out.
+
+    Size rule: the feature grid's height and width are multiples of 4 (32 px of the picture).
+    """
+
+    # Cells at a region's edge that may differ from the whole picture's: one per DAEM convolution,
+    # and three per DAEM for the context, which is pooled by two and interpolated.
+    CELLS_PER_BLOCK = 3
+
+    def __init__(self, config: IPLConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or IPLConfig()
+        width = self.config.width
+        self.down = nn.Conv2d(4 * FEATURES, width, 1)
+        self.blocks = nn.ModuleList(
+            FIB(self.config, f"block{i}") for i in range(self.config.blocks)
+        )
+        self.frame_head = nn.Conv2d(width, 4 * LOGITS, 1)
+        self.shared_head = nn.Conv2d(width, 4 * BANDS, 1)
+        self.prior_scale = nn.Parameter(torch.tensor([0.3] * 3 + [0.6] * 3 + [1.0, 0.5]))
+        for module in (self.frame_head, self.shared_head):
+            nn.init.normal_(module.weight, std=1e-3)
+            assert module.bias is not None
+            nn.init.zeros_(module.bias)
+        assert self.shared_head.bias is not None
+        nn.init.constant_(self.shared_head.bias, -1.1)  # a gain of 1
+        for block in self.blocks:
+            assert isinstance(block, FIB)
+            block.start_near_identity()
+
+    @property
+    def overlap_px(self) -> int:
+        """Pixels that a region needs around it for its maps to equal the whole picture's."""
+        return CELL_PX * (self.CELLS_PER_BLOCK * self.config.blocks + 1)
+
+    def prefill(self, features: Tensor, prior: Tensor, cache: AttentionCache) -> None:
+        """Fills `cache` from the whole bracket: features (B, N, FEATURES, 2h, 2w)."""
+        height, width = features.shape[-2] // 2, features.shape[-1] // 2
+        self._features_to_cells(features, prior, Region.whole(height, width), cache, prefill=True)
+
+    def decode(
+        self, features: Tensor, prior: Tensor, region: Region, cache: AttentionCache
+    ) -> Maps:
+        """Maps of one region.
+
+        Args:
+            features: (B, N, FEATURES, 2h, 2w) from `blend.sense`.
+            prior: (B, N, 1, 2h, 2w) log of the classic weight, from `blend.sense`.
+            region: where the h x w cells lie in the whole picture.
+            cache: filled by `prefill`.
+        """
+        x, share = self._features_to_cells(features, prior, region, cache, prefill=False)
+        brackets, frames = features.shape[:2]
+        residual = F.pixel_shuffle(self.frame_head(x), 2)  # M, LOGITS, 2h, 2w
+        residual = MAX_RESIDUAL * torch.tanh(residual / MAX_RESIDUAL)
+        logits = residual.unflatten(0, (brackets, frames)) + prior * self.prior_scale[:, None, None]
+        mean = (x.unflatten(0, (brackets, frames)) * share).sum(1)  # B, C, h, w
+        gains = MAX_GAIN * torch.sigmoid(F.pixel_shuffle(self.shared_head(mean), 2))
+        return Maps(logits, gains)
+
+    def _features_to_cells(
+        self,
+        features: Tensor,
+        prior: Tensor,
+        region: Region,
+        cache: AttentionCache,
+        *,
+        prefill: bool,
+    ) -> tuple[Tensor, Tensor]:
+        """Down-sampler and blocks: cells (M, C, h, w) and the frames' shares (B, N, 1, h, w)."""
+        rows = _axis(region.top, region.height, region.whole_height, features)
+        columns = _axis(region.left, region.width, region.whole_width, features)
+        y, x_ = torch.meshgrid(rows, columns, indexing="ij")
+        place = _Place(_position_code(rows, columns), torch.stack((x_, y), -1)[None])
+        pooled = F.avg_pool2d(prior.flatten(0, 1), 2).unflatten(0, prior.shape[:2])
+        share = torch.softmax(0.5 * pooled, 1)  # B, N, 1, h, w
+        x = F.gelu(self.down(F.pixel_unshuffle(features.flatten(0, 1), 2)))  # M, C, h, w
+        for block in self.blocks:
+            x = block(x, share, place, cache, prefill=prefill)
+        return x, share

@@ -1,0 +1,169 @@
+"""Reads frames: files -> upright pixels in source depth, and a whole bracket in canonical order.
+
+The second step. Decoding is below, in decode (pictures) and raw (camera raw files); frames become
+a bracket in bracket. The order in which frames are named decides nothing: the same files always
+give the same Bracket.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mefuse import containers, exif
+from mefuse.bracket import assemble
+from mefuse.decode import decode, upright
+from mefuse.errors import InputError, ReadError
+from mefuse.exposure import Luma, luma_small
+from mefuse.frames import Bracket, Exposure, Frame, Metadata, Source
+
+_RGB_PROFILE = b"RGB "
+
+
+def read_frame(source: Source) -> Frame:
+    """Reads one frame.
+
+    Returns:
+        A Frame whose pixels are (H, W, 3) uint8 or uint16 RGB, upright. Gray becomes three equal
+        channels; alpha is dropped, with a warning. Of several pictures in a file the first is
+        taken. A raw file is rendered by its own white balance.
+
+    Raises:
+        ReadError: the file cannot be opened or decoded, or is truncated or damaged.
+    """
+    if source.is_raw:
+        from mefuse import raw  # loads LibRaw: only for those who have raw files
+
+        (told,), rendering = raw.plan_rendering([source])
+        return raw.render(told, rendering)
+    name = str(source.path)
+    try:
+        data = source.path.read_bytes()
+    except OSError as err:
+        reason = (err.strerror or str(err)).lower()
+        raise ReadError(f"{name}: cannot be read ({reason}); check the file") from err
+    decoded = decode(data, name)
+    metadata, warnings = _with_usable_profile(containers.read_metadata(io.BytesIO(data)), name)
+    pixels = upright(decoded.pixels, exif.read_orientation(metadata.exif))
+    return Frame(source, pixels, metadata, (*decoded.warnings, *warnings))
+
+
+def _with_usable_profile(metadata: Metadata, name: str) -> tuple[Metadata, tuple[str, ...]]:
+    """Drops a colour profile that is not for RGB: a gray frame's would be wrong for the result."""
+    if metadata.icc is None or metadata.icc[16:20] == _RGB_PROFILE:
+        return metadata, ()
+    return replace(metadata, icc=None), (f"{name}: colour profile is not for RGB, taken as sRGB",)
+
+
+def read_bracket(
+    sources: Sequence[Source],
+    *,
+    reference: int | None = None,
+    on_frame: Callable[[int], None] | None = None,
+) -> Bracket:
+    """Reads the frames of one scene and puts them in canonical order, darkest first.
+
+    Frames that are all black or all white are left out. Without a `reference` the middle frame by
+    exposure is taken; of two middle ones, the one with more well-exposed pixels.
+
+    Args:
+        sources: two or more, of one size; all raw files or none.
+        reference: index into `sources`.
+        on_frame: called with the number of frames read so far, from the calling thread.
+
+    Returns:
+        A Bracket that does not depend on the order of `sources`. Exposures come from EXIF where
+        every frame has them and the pixels do not contradict them, otherwise from the pixels.
+
+    Raises:
+        InputError: fewer than two frames, different sizes, raw files mixed with others, an empty
+            reference, or nothing but empty frames.
+        ReadError: a frame cannot be read.
+
+    Note:
+        Frames are decoded in as many threads as there are processors; raw files one after the
+        other, for LibRaw itself uses them all.
+    """
+    _check_count([str(source.path) for source in sources], reference)
+    _check_kinds(sources)
+    read_one: Callable[[Source], Frame] = read_frame
+    workers = min(len(sources), os.cpu_count() or 1)
+    if sources[0].is_raw:
+        from mefuse import raw
+
+        sources, rendering = raw.plan_rendering(sources, reference=reference)
+        read_one, workers = partial(raw.render, rendering=rendering), 1
+
+    def read(source: Source) -> tuple[Frame, Luma]:
+        frame = read_one(source)
+        return frame, luma_small(frame.pixels)
+
+    frames, lumas = [], []
+    with ThreadPoolExecutor(workers, thread_name_prefix="read") as pool:
+        try:
+            for frame, luma in pool.map(read, sources):
+                frames.append(frame)
+                lumas.append(luma)
+                if on_frame is not None:
+                    on_frame(len(frames))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # do not decode the rest for nothing
+            raise
+    return assemble(frames, lumas=lumas, reference=reference)
+
+
+def bracket_of_pixels(frames: Sequence[NDArray[Any]], *, reference: int | None = None) -> Bracket:
+    """Gives the bracket of pixels that are already in memory, as `read_bracket` does of files.
+
+    Args:
+        frames: two or more, (H, W, 3) uint8 or uint16 RGB each, upright, of one size, in any
+            order; sRGB.
+        reference: index into `frames`.
+
+    Raises:
+        InputError: fewer than two frames, or frames that do not fit together.
+    """
+    names = [f"frame {i + 1}" for i in range(len(frames))]
+    _check_count(names, reference)
+    for name, pixels in zip(names, frames, strict=True):
+        if pixels.dtype not in (np.uint8, np.uint16) or pixels.ndim != 3 or pixels.shape[2] != 3:
+            raise InputError(
+                f"{name}: {pixels.dtype} of shape {pixels.shape}; give (H, W, 3) uint8 or uint16"
+            )
+        if pixels.size == 0:
+            raise InputError(f"{name}: has no pixels; give a picture")
+    return assemble(
+        [
+            Frame(Source(Path(name), Exposure()), pixels)
+            for name, pixels in zip(names, frames, strict=True)
+        ],
+        lumas=[luma_small(pixels) for pixels in frames],
+        reference=reference,
+    )
+
+
+def _check_count(names: Sequence[str], reference: int | None) -> None:
+    if len(names) < 2:
+        given = f"only {names[0]} was given" if names else "none was given"
+        raise InputError(f"a bracket needs at least two frames, {given}; add the other exposures")
+    if reference is not None and not 0 <= reference < len(names):
+        raise InputError(f"reference {reference}: there are only {len(names)} frames; choose one")
+
+
+def _check_kinds(sources: Sequence[Source]) -> None:
+    raws = [s for s in sources if s.is_raw]
+    others = [s for s in sources if not s.is_raw]
+    if raws and others:
+        raise InputError(
+            f"{others[0].path}: is no raw file, {raws[0].path} is; give one kind only, "
+            "or the same exposure counts twice"
+        )

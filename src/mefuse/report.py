@@ -1,0 +1,63 @@
+"""What was done to a bracket, told honestly: what `fuse_files` returns and `--json` prints.
+
+Plain frozen records with their JSON form; they compute nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from mefuse.slices import Rect
+
+Matrix = tuple[tuple[float, float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FrameReport:
+    """One frame: its exposure, and how it came to lie on the reference.
+
+    `ev` is in stops relative to the reference, positive is brighter; `ev_source` is "exif" or
+    "pixels" (estimated). `transform` takes a pixel (x, y, 1) of the reference to the frame's,
+    both upright and full size. `residual_px` is None where it could not be measured.
+    """
+
+    path: str
+    exposure_time_s: float | None
+    f_number: float | None
+    iso: float | None
+    ev: float
+    ev_source: str
+    transform: Matrix
+    shift_px: float
+    residual_px: float | None
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class FuseReport:
+    """One fused bracket.
+
+    `frames` are those that were fused, darkest first; `size` is (height, width) of the result and
+    `crop` its place in the reference; `seconds` has read, align, fuse, write and total;
+    `peak_memory_bytes` is the whole process's, None where the system does not tell.
+    """
+
+    output: str
+    model: str
+    device: str
+    size: tuple[int, int]
+    reference: str
+    frames: tuple[FrameReport, ...]
+    crop: Rect
+    seconds: dict[str, float]
+    peak_memory_bytes: int | None
+    cache_bytes: int
+    warnings: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as JSON's types; sizes as {"height", "width"}, so that nobody has to guess."""
+        fields = asdict(self)
+        fields["size"] = {"height": self.size[0], "width": self.size[1]}
+        fields["seconds"] = {step: round(value, 4) for step, value in self.seconds.items()}
+        return fields

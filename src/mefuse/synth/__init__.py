@@ -1,0 +1,1 @@
+"""Brackets that mefuse makes itself: scenes built in code, rendered to frames with known truth."""

@@ -1,0 +1,91 @@
+"""Training brackets, made as they are needed: scenes under light, through a camera.
+
+Nothing is read from disk but the source pictures; every bracket is drawn from the seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mefuse.models.ipl import CELL_PX, Region
+from mefuse.synth.camera import Camera
+from mefuse.synth.scenes import Picture, Scene, draw_exposures, draw_scene
+
+COUNTS = (2, 3, 4, 5, 7)
+COUNT_SHARES = (0.5, 0.32, 0.08, 0.07, 0.03)  # pairs and threes are what people shoot most
+SMALL_PX = (128, 192, 256, 384)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Brackets of one shape: a detail to fuse, and the whole bracket, small, for the prefill."""
+
+    detail: Tensor  # (B, N, 3, H, W) 0..1
+    small: Tensor  # (B, N, 3, h, w) 0..1
+    region: Region  # of the detail in the whole, in cells
+
+
+def draw_sample(
+    rng: np.random.Generator,
+    pictures: Sequence[Picture],
+    *,
+    brackets: int,
+    size_px: int,
+) -> Sample:
+    """Draws brackets with one number of frames and one zoom."""
+    count = int(rng.choice(COUNTS, p=COUNT_SHARES))
+    extreme = count == 2 and rng.random() < 0.85
+    zoom = 1.0 if rng.random() < 0.5 else float(2.0 ** rng.uniform(0, 2.5))
+    small_px = int(rng.choice(SMALL_PX))
+    side = 1.0 / zoom
+    top, left = (rng.uniform(0, 1 - side, 2)).tolist()
+    details: list[Tensor] = []
+    smalls: list[Tensor] = []
+    while len(details) < brackets:
+        scene = draw_scene(rng, pictures, size_px=size_px, zoom=zoom)
+        detail, small = _draw_bracket(
+            rng, scene, (count, extreme), place=(top, left, side), sizes=(size_px, small_px)
+        )
+        if _shows_something(detail):
+            details.append(detail)
+            smalls.append(small)
+    cells = size_px // CELL_PX
+    whole = round(cells * zoom)
+    region = Region(
+        min(round(top * whole), whole - cells), min(round(left * whole), whole - cells),
+        cells, cells, whole, whole,
+    )  # fmt: skip
+    return Sample(torch.stack(details), torch.stack(smalls), region)
+
+
+def _shows_something(frames: Tensor) -> bool:
+    """Whether a fifth of the places are well exposed in at least one frame."""
+    luma = frames.mean(1)
+    return ((luma > 0.1) & (luma < 0.9)).any(0).float().mean().item() > 0.2
+
+
+def _draw_bracket(
+    rng: np.random.Generator,
+    scene: Scene,
+    kind: tuple[int, bool],
+    *,
+    place: tuple[float, float, float],
+    sizes: tuple[int, int],
+) -> tuple[Tensor, Tensor]:
+    """One bracket: frames of the detail (N, 3, H, W) and of the whole, small (N, 3, h, w)."""
+    (top, left, side), (size_px, small_px), (count, extreme) = place, sizes, kind
+    camera = Camera.drawn(rng)
+    small_radiance = scene.radiance(0.0, 0.0, 1.0, small_px)
+    gains = draw_exposures(rng, small_radiance.mean(0), count=count, extreme=extreme)
+    noise = torch.Generator(device=gains.device).manual_seed(int(rng.integers(2**31)))
+    detail = camera.expose(scene.radiance(top, left, side, size_px), gains, noise=noise)
+    if side == 1.0 and small_px <= size_px:
+        size = (small_px, small_px)
+        return detail, F.interpolate(detail, size=size, mode="bilinear", antialias=True)
+    return detail, camera.expose(small_radiance, gains, noise=noise)

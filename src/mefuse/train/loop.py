@@ -1,0 +1,167 @@
+"""The training loop: draw, fuse, score, step; checkpoints that resume; curves as JSON lines."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import logging
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mefuse.blend import blend_coarse, blend_fine, decompose, sense
+from mefuse.cache import AttentionCache
+from mefuse.models.ipl import IPL, IPLConfig
+from mefuse.synth.scenes import Picture, load_pictures
+from mefuse.train.data import Sample, draw_sample
+from mefuse.train.loss import fusion_loss
+from mefuse.train.recipe import Recipe
+from mefuse.train.validation import CASES, Validation
+from mefuse.weights import save
+
+log = logging.getLogger("mefuse.train")
+
+
+def fuse_sample(network: IPL, sample: Sample) -> tuple[Tensor, Tensor]:
+    """Fused luma (B, H, W) and chroma (B, 2, H, W) of a sample; the cache is not quantised."""
+    cache = AttentionCache(bits=32, budget_bytes=2**40)
+    with torch.no_grad():
+        small, detail = decompose(sample.small), decompose(sample.detail)
+    network.prefill(*sense(sample.small, small), cache)
+    maps = network.decode(*sense(sample.detail, detail), sample.region, cache)
+    return blend_fine(detail, blend_coarse(detail.luma, maps), maps)
+
+
+def learning_rate(recipe: Recipe, step: int) -> float:
+    """Linear warm-up, then a cosine to 2 % of the peak."""
+    warm = min(1.0, (step + 1) / recipe.warmup_steps)
+    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / recipe.steps)))
+    return recipe.learning_rate * warm * (0.02 + 0.98 * cosine)
+
+
+class Trainer:
+    """One run: network, averaged network, optimiser and the random state, all in a checkpoint."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        pictures: list[Picture],
+        folder: Path,
+        device: str,
+        *,
+        cases: int = CASES,
+    ) -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.folder, self.device = recipe, folder, device
+        self.train_pictures = [
+            p for i, p in enumerate(pictures) if i % recipe.held_out != recipe.held_out - 1
+        ]
+        self.network = IPL(IPLConfig(**recipe.network)).to(device)
+        self.averaged = copy.deepcopy(self.network).requires_grad_(False)
+        self.optimiser = torch.optim.AdamW(
+            self.network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+        )
+        self.rng = np.random.default_rng(recipe.seed)
+        held_out = pictures[recipe.held_out - 1 :: recipe.held_out]
+        self.validation = Validation.drawn(held_out, size_px=recipe.size_px, cases=cases)
+        self.step = 0
+        self.checkpoint = folder / "checkpoint.pt"
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.checkpoint.exists():
+            self._resume()
+
+    def _resume(self) -> None:
+        state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
+        self.network.load_state_dict(state["network"])
+        self.averaged.load_state_dict(state["averaged"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step = int(state["step"])
+        self.rng = np.random.default_rng([self.recipe.seed, self.step])
+        log.info("resumed at step %d", self.step)
+
+    def save_checkpoint(self) -> None:
+        """Writes everything that a later run needs to go on from here."""
+        state = {
+            "network": self.network.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+        }
+        partial = self.checkpoint.with_suffix(".partial")
+        torch.save(state, partial)
+        partial.replace(self.checkpoint)
+
+    def train_step(self) -> dict[str, float]:
+        """One step; returns what the curve keeps of it."""
+        recipe = self.recipe
+        rate = learning_rate(recipe, self.step)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        sample = draw_sample(
+            self.rng, self.train_pictures, brackets=recipe.brackets, size_px=recipe.size_px
+        )
+        luma, chroma = fuse_sample(self.network, sample)
+        loss = fusion_loss(sample.detail, luma, chroma, recipe)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.total.backward()
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), recipe.gradient_limit)
+        if torch.isfinite(norm):
+            self.optimiser.step()
+        self._average()
+        self.step += 1
+        return {
+            "step": self.step, "loss": loss.total.item(), "structure": loss.structure,
+            "colour": loss.colour, "bounds": loss.bounds, "norm": norm.item(),
+        }  # fmt: skip
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        decay = min(self.recipe.average, (1 + self.step) / (10 + self.step))
+        pairs = zip(self.averaged.parameters(), self.network.parameters(), strict=True)
+        for kept, now in pairs:
+            kept.lerp_(now, 1 - decay)
+
+    def run(self, minutes: float) -> dict[str, float]:
+        """Trains to the recipe's end, or until `minutes` have passed; returns the last score."""
+        started = time.monotonic()
+        score: dict[str, float] = {}
+        with (self.folder / "curve.jsonl").open("a", encoding="utf-8") as curve:
+            while self.step < self.recipe.steps and time.monotonic() - started < minutes * 60:
+                point = self.train_step()
+                if self.step % self.recipe.validation_every == 0:
+                    score = self.validation.score(lambda s: fuse_sample(self.averaged, s))
+                    point |= score
+                    self.save_checkpoint()
+                    log.info("%s %.0f s", json.dumps(point), time.monotonic() - started)
+                curve.write(json.dumps(point) + "\n")
+                curve.flush()
+        self.save_checkpoint()
+        return self.validation.score(lambda s: fuse_sample(self.averaged, s))
+
+
+def main() -> None:
+    """Command line of the training."""
+    parser = argparse.ArgumentParser(prog="python -m mefuse.train", description=__doc__)
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("--pictures", type=Path, required=True, help="folder of .hdr, .jpg, .png")
+    parser.add_argument("--run", type=Path, required=True, help="folder of checkpoint and curve")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the weights file")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="stop after so long")
+    parser.add_argument("--validation-cases", type=int, default=CASES, help="per kind")
+    given = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    recipe = Recipe.load(given.recipe)
+    pictures = load_pictures(given.pictures, device=given.device)
+    cases = given.validation_cases
+    trainer = Trainer(recipe, pictures, given.run, given.device, cases=cases)
+    score = trainer.run(given.minutes)
+    notes = {"recipe": given.recipe.name, "steps": str(trainer.step)}
+    notes |= {name: f"{value:.4f}" for name, value in score.items()}
+    save(trainer.averaged, given.output, notes=notes)
+    log.info("%s %s", given.output, json.dumps(score))

@@ -1,0 +1,115 @@
+"""Training: a run improves, resumes where it stopped, and leaves weights that load."""
+
+import json
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from mefuse import weights
+from mefuse.errors import InputError
+from mefuse.models.ipl import IPLConfig
+from mefuse.synth.scenes import load_pictures
+from mefuse.train.data import draw_sample
+from mefuse.train.loop import Trainer, fuse_sample, learning_rate
+from mefuse.train.loss import fusion_loss
+from mefuse.train.recipe import Recipe
+
+NETWORK = {"width": 8, "blocks": 1, "cells": 3, "key_width": 4, "cube": 4}
+RECIPE = Recipe(network=NETWORK, steps=4, brackets=1, size_px=256, validation_every=2, held_out=2)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Four small pictures."""
+    rng = np.random.default_rng(7)
+    folder = tmp_path_factory.mktemp("pictures")
+    for i in range(4):
+        picture = cv2.resize(rng.uniform(0, 255, (20, 30, 3)), (420, 300)).clip(0, 255)
+        grain = rng.normal(0, 6, picture.shape)
+        cv2.imwrite(str(folder / f"{i}.png"), (picture + grain).clip(0, 255).astype(np.uint8))
+    return folder
+
+
+def test_a_run_resumes_and_its_weights_load(folder, tmp_path):
+    pictures = load_pictures(folder)
+    first = Trainer(RECIPE, pictures, tmp_path, "cpu", cases=1)
+    for _ in range(2):
+        first.train_step()
+    first.save_checkpoint()
+    second = Trainer(RECIPE, pictures, tmp_path, "cpu", cases=1)
+    assert second.step == 2
+    score = second.run(minutes=10)
+    assert second.step == RECIPE.steps
+    assert 0 < score["three_structure"] < 2
+    points = [json.loads(line) for line in (tmp_path / "curve.jsonl").read_text().splitlines()]
+    assert [p["step"] for p in points] == [3, 4]
+    assert "pair_structure" in points[-1]
+    weights.save(second.averaged, tmp_path / "w.safetensors", notes={})
+    assert weights.load(tmp_path / "w.safetensors").config == IPLConfig(**NETWORK)
+
+
+def test_steps_on_one_bracket_lower_its_loss(folder, tmp_path):
+    trainer = Trainer(RECIPE, load_pictures(folder), tmp_path, "cpu", cases=1)
+    sample = draw_sample(np.random.default_rng(3), trainer.train_pictures, brackets=1, size_px=256)
+    losses = []
+    for _ in range(6):
+        loss = fusion_loss(sample.detail, *fuse_sample(trainer.network, sample), RECIPE)
+        trainer.optimiser.zero_grad()
+        loss.total.backward()
+        trainer.optimiser.step()
+        losses.append(loss.total.item())
+    assert losses[-1] < losses[0]
+
+
+def test_samples_are_repeatable_and_show_something(folder):
+    pictures = load_pictures(folder)
+    for seed in range(3):
+        one, two = (
+            draw_sample(np.random.default_rng(seed), pictures, brackets=2, size_px=128)
+            for _ in range(2)
+        )
+        assert torch.equal(one.detail, two.detail)
+        assert torch.equal(one.small, two.small)
+        assert one.detail.shape[:1] == (2,)
+        assert one.detail.std() > 0.02
+        region = one.region
+        assert region.top + region.height <= region.whole_height
+
+
+def test_values_out_of_bounds_cost():
+    frames = torch.rand(1, 2, 3, 256, 256)
+    luma, chroma = torch.rand(1, 256, 256), torch.zeros(1, 2, 256, 256)
+    inside = fusion_loss(frames, luma, chroma, Recipe())
+    outside = fusion_loss(frames, luma * 1.5, chroma, Recipe())
+    assert inside.bounds == 0
+    assert outside.total > inside.total + 10 * outside.bounds > inside.total
+
+
+def test_the_learning_rate_warms_up_and_falls():
+    recipe = Recipe(steps=1000)
+    rates = [learning_rate(recipe, step) for step in (0, 99, 500, 999)]
+    assert rates[0] < rates[2] < rates[1]
+    assert rates[3] == pytest.approx(0.02 * recipe.learning_rate, rel=0.02)
+
+
+def test_a_recipe_with_a_wrong_key_is_refused(tmp_path):
+    (tmp_path / "r.toml").write_text("stepz = 3\n")
+    with pytest.raises(InputError, match="stepz"):
+        Recipe.load(tmp_path / "r.toml")
+
+
+def test_the_command_trains_and_writes_weights(folder, tmp_path):
+    recipe = tmp_path / "tiny.toml"
+    table = "\n".join(f"{key} = {value}" for key, value in NETWORK.items())
+    recipe.write_text(f"steps = 1\nbrackets = 1\nsize_px = 256\nheld_out = 2\n[network]\n{table}\n")
+    output = tmp_path / "ipl.safetensors"
+    command = [
+        sys.executable, "-m", "mefuse.train", recipe, "--pictures", folder,
+        "--run", tmp_path / "run", "-o", output, "--validation-cases", "1",
+    ]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    assert weights.load(output).config == IPLConfig(**NETWORK)

@@ -1,0 +1,58 @@
+"""Weights files: a round trip keeps everything; damage is refused in one sentence."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from mefuse import weights
+from mefuse.errors import WeightsError
+from mefuse.models.ipl import IPL, IPLConfig
+
+CONFIG = IPLConfig(width=8, blocks=1, cells=3, key_width=4, cube=4)
+
+
+def test_saved_weights_load_as_they_were(tmp_path):
+    network = IPL(CONFIG)
+    weights.save(network, tmp_path / "w.safetensors", notes={"steps": "7"})
+    loaded = weights.load(tmp_path / "w.safetensors")
+    assert loaded.config == CONFIG
+    assert not loaded.training
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor)
+
+
+def test_the_shipped_weights_are_described_and_small():
+    about = weights.describe("ipl")
+    assert about.bytes <= 8 * 2**20
+    assert about.parameters == sum(
+        p.numel() for p in weights.load(weights.find("ipl")).parameters()
+    )
+    assert len(about.sha256) == 64
+    assert about.notes["recipe"] == "ipl-cpu.toml"
+
+
+def test_a_damaged_file_is_refused(tmp_path):
+    path = tmp_path / "w.safetensors"
+    weights.save(IPL(CONFIG), path, notes={})
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(WeightsError, match=r"w\.safetensors"):
+        weights.load(path)
+
+
+def test_a_foreign_file_is_refused(tmp_path):
+    save_file({"a": torch.zeros(1)}, tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError, match="not a weights file"):
+        weights.load(tmp_path / "w.safetensors")
+
+
+def test_tensors_that_do_not_fit_the_config_are_refused(tmp_path):
+    network = IPL(CONFIG)
+    network.config = IPLConfig()
+    weights.save(network, tmp_path / "w.safetensors", notes={})
+    with pytest.raises(WeightsError, match="does not fit"):
+        weights.load(tmp_path / "w.safetensors")
+
+
+def test_missing_weights_are_named():
+    with pytest.raises(WeightsError, match=r"nowhere\.safetensors"):
+        weights.find("nowhere")
