@@ -31,6 +31,12 @@ class HandHeld:
         return [str(path) for path in self.paths]
 
 
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Random numbers, the same in every run."""
+    return np.random.default_rng(7)
+
+
 @pytest.fixture(scope="session")
 def hand_held(tmp_path_factory: pytest.TempPathFactory) -> HandHeld:
     """Three JPEGs of 320x240 with EXIF; the middle one is the reference, the others moved."""

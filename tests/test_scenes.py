@@ -1,59 +1,88 @@
-"""Synthetic scenes: any rectangle at any size shows the same place; exposures frame the scene."""
+"""The synthetic brackets that alignment is measured on: truth, exposure, repeatability."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-import torch
 
-from mefuse.synth.scenes import Picture, draw_exposures, draw_scene, load_pictures
+from mefuse.bench import alignment
+from mefuse.bench.scenes import hand_held_bracket
+from mefuse.errors import InputError
+from mefuse.transforms import corner_distance_px
 
-
-@pytest.fixture
-def pictures(rng):
-    smooth = cv2.resize(rng.uniform(0, 255, (12, 16, 3)), (256, 192)).clip(0, 255)
-    photo = torch.from_numpy(smooth.astype(np.uint8)).permute(2, 0, 1)
-    light = torch.from_numpy(np.exp2(cv2.resize(rng.normal(0, 2, (8, 12, 3)), (200, 150))))
-    return [Picture("photo", photo), Picture("hdr", light.permute(2, 0, 1).half())]
+SIZE = (240, 360)
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_a_detail_shows_what_the_whole_shows_there(pictures, seed):
-    scene = draw_scene(np.random.default_rng(seed), pictures, size_px=64, zoom=2.0)
-    whole = scene.radiance(0.0, 0.0, 1.0, 128)[:, 32:96, 64:128]
-    detail = scene.radiance(0.25, 0.5, 0.5, 64)
-    assert detail.shape == (3, 64, 64)
-    difference = (torch.log2(detail + 1e-3) - torch.log2(whole + 1e-3)).abs()
-    assert difference.mean() < 0.25
+def test_the_same_seed_gives_the_same_bytes() -> None:
+    first, second, other = (hand_held_bracket(seed, SIZE, moving=1) for seed in (1, 1, 2))
+    assert all(np.array_equal(a, b) for a, b in zip(first.frames, second.frames, strict=True))
+    assert not np.array_equal(first.frames[0], other.frames[0])
 
 
-def test_scenes_are_repeatable(pictures):
-    one, two = (
-        draw_scene(np.random.default_rng(4), pictures, size_px=32, zoom=1.0) for _ in range(2)
-    )
-    assert torch.equal(one.radiance(0, 0, 1, 32), two.radiance(0, 0, 1, 32))
+def test_transforms_tell_where_things_are() -> None:
+    bracket = hand_held_bracket(3, (640, 960), evs=(0.0, 0.0))
+    reference, frame = bracket.frames
+    pull = bracket.transforms[1]
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    back = cv2.warpPerspective(frame, pull, (960, 640), flags=flags)
+    inner = np.s_[80:-80, 80:-80]
+    aligned = np.abs(back[inner].astype(int) - reference[inner]).mean()
+    unaligned = np.abs(frame[inner].astype(int) - reference[inner]).mean()
+    assert aligned < 0.7 * unaligned
 
 
-def test_an_extreme_pair_holds_highlights_and_shadows(rng):
-    luminance = torch.exp2(torch.linspace(-6, 4, 5000))
-    for seed in range(20):
-        gains = draw_exposures(np.random.default_rng(seed), luminance, count=2, extreme=True)
-        dark, bright = gains.tolist()
-        assert bright >= 2 * dark
-        assert (luminance * dark > 1.3).float().mean() < 0.1  # highlights survive
-        assert (luminance * bright < 0.02).float().mean() < 0.3  # shadows show
+def test_brighter_frames_are_brighter_and_clip() -> None:
+    bracket = hand_held_bracket(3, SIZE, evs=(-4.0, 0.0, 4.0))
+    means = [frame.mean() for frame in bracket.frames]
+    assert means[0] < means[1] < means[2]
+    assert (bracket.frames[2] == 255).mean() > 0.2 > (bracket.frames[0] == 255).mean()
+    assert (bracket.frames[0].max(axis=2) < 8).mean() > 0.01
 
 
-def test_a_ladder_steps_evenly(rng):
-    gains = draw_exposures(rng, torch.rand(1000), count=5, extreme=False)
-    steps = torch.log2(gains).diff()
-    assert torch.allclose(steps, steps[0].expand(4), atol=1e-3)
-    assert steps[0] > 0.5
+def test_motion_stays_within_what_the_bar_names() -> None:
+    size = (2160, 3840)
+    reach = [
+        corner_distance_px(np.eye(3), t, size) * 3840 / 480
+        for seed in range(6)
+        for t in hand_held_bracket(seed, (270, 480)).transforms
+    ]
+    assert max(reach) > 10.0
+    still = hand_held_bracket(1, SIZE, still=True)
+    assert all(np.allclose(t, np.eye(3)) for t in still.transforms)
 
 
-def test_pictures_are_loaded_linear_or_as_photographs(tmp_path, rng):
-    cv2.imwrite(str(tmp_path / "b.hdr"), rng.uniform(0, 9, (8, 8, 3)).astype(np.float32))
-    cv2.imwrite(str(tmp_path / "a.png"), rng.integers(0, 255, (8, 8, 3), dtype=np.uint8))
-    (tmp_path / "notes.txt").write_text("no picture")
-    photo, hdr = load_pictures(tmp_path)
-    assert (photo.name, photo.is_hdr, hdr.name, hdr.is_hdr) == ("a.png", False, "b.hdr", True)
-    assert hdr.pixels.float().mean(0).median().item() == pytest.approx(0.18, rel=0.01)
+def test_photographs_make_scenes_too(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    path = tmp_path / "photograph.png"
+    cv2.imwrite(str(path), rng.integers(0, 255, (60, 80, 3), np.uint8))
+    bracket = hand_held_bracket(1, SIZE, pictures=alignment.pictures_in(tmp_path))
+    assert {frame.shape for frame in bracket.frames} == {(*SIZE, 3)}
+
+
+def test_what_cannot_make_a_scene_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no pictures"):
+        alignment.pictures_in(tmp_path)
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"not a picture")
+    with pytest.raises(InputError, match=r"broken\.jpg"):
+        hand_held_bracket(1, SIZE, pictures=[broken])
+    with pytest.raises(InputError, match="0 EV"):
+        hand_held_bracket(1, SIZE, evs=(1.0, 2.0))
+
+
+def test_the_bench_measures_every_frame(capsys: pytest.CaptureFixture[str]) -> None:
+    threads = cv2.getNumThreads()
+    try:
+        alignment.main(["--count", "1", "--seed", "2", "--size", "480", "720", "--frames"])
+    finally:
+        cv2.setNumThreads(threads)
+    *frames, total = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert total["brackets"] == 1 and total["frames"] == len(frames) >= 1
+    errors = [frame["error_px"] for frame in frames]
+    assert total["error_median_px"] == pytest.approx(np.median(errors))
+    assert total["error_max_px"] == pytest.approx(max(errors))
+    assert total["worse_than_unaligned"] == 0

@@ -16,13 +16,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mefuse.coverage import common_area
 from mefuse.errors import InputError
 from mefuse.registration import LADDER, Registration, register
 from mefuse.transforms import Float64, corner_distance_px, is_plausible
 from mefuse.views import View, view_of
-
-__all__ = ["Alignment", "Method", "align_frames", "common_area"]
 
 Method = Literal["reference", "homography", "affine", "translation", "none"]
 
@@ -80,7 +77,7 @@ def align_frames(
     """
     _check(pixels, reference, evs)
     if min(pixels[reference].shape[:2]) < MIN_SIDE_PX:
-        return tuple(_untouched(index == reference) for index in range(len(pixels)))
+        return tuple(_untouched(reference=index == reference) for index in range(len(pixels)))
     report = on_frame or (lambda _: None)
     with ThreadPoolExecutor(max_workers=max(1, cv2.getNumThreads())) as pool:
         views = list(pool.map(view_of, pixels))
@@ -162,12 +159,14 @@ def _higher(first: Method, second: Method) -> Method:
     return max(first, second, key=("reference", "none", *LADDER).index)
 
 
-def _untouched(reference: bool) -> Alignment:
-    return Alignment(np.eye(3), 0.0, None, "reference" if reference else "none")
+def _untouched(*, reference: bool) -> Alignment:
+    if reference:
+        return Alignment(np.eye(3), 0.0, 0.0, "reference")
+    return Alignment(np.eye(3), 0.0, None, "none")
 
 
 def _alignment(placed: _Placed | None, size: tuple[int, int]) -> Alignment:
     if placed is None:
-        return _untouched(False)
+        return _untouched(reference=False)
     shift_px = corner_distance_px(placed.transform, np.eye(3), size)
     return Alignment(placed.transform, shift_px, placed.residual_px, placed.method)

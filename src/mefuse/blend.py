@@ -16,6 +16,7 @@ weighted by its distance from gray).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -27,7 +28,9 @@ BANDS = 6  # bands with weights of their own; deeper ones share one weight map
 LOGITS = BANDS + 2  # per frame: bands, deep bands, chroma
 FINE = 3  # bands blended region by region; 2**FINE is the grid of features and maps
 GRID = 2**FINE
-OVERLAP_PX = 48  # what `sense` and `blend_fine` need around a region to be independent of it
+# What `sense` and `blend_fine` need around a region to be independent of it: 8 px each for the
+# interpolated weights, the energy's tent and the interpolated band, and 7 for the halving.
+OVERLAP_PX = 32
 ENERGY_FLOOR = 3e-6  # (0.45 / 255)^2: energy below half a grey level is no detail
 CHROMA_FLOOR = 0.02  # about five grey levels: grey pixels average instead of following noise
 LUMA = (0.299, 0.587, 0.114)
@@ -131,13 +134,24 @@ def sense(rgb: Tensor, bands: Bands) -> tuple[Tensor, Tensor]:
     """
     small = _mean_pool(rgb, GRID)
     energies = [_mean_pool(e, GRID >> (i + 1)) for i, e in enumerate(bands.energies)]
+    return describe(small, bands.luma, energies)
+
+
+def describe(small: Tensor, luma: Tensor, energies: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Features and prior of what the grid of 8 px holds.
+
+    Args:
+        small: (B, N, 3, h, w) mean colour.
+        luma: (B, N, h, w) luma of the pyramid.
+        energies: per fine band (B, N, h, w) mean energy.
+    """
     _, chroma = luma_chroma(small)
     exposed = -((small - 0.5) ** 2 / (2 * 0.2**2)).sum(2)
     saturation = small.std(2, correction=0)
     features = torch.stack(
         (
-            bands.luma * 2 - 1,
-            torch.log(bands.luma.clamp_min(0) + 0.01) / 2 + 1,
+            luma * 2 - 1,
+            torch.log(luma.clamp_min(0) + 0.01) / 2 + 1,
             chroma[:, :, 0] * 4,
             chroma[:, :, 1] * 4,
             *((torch.log(e + ENERGY_FLOOR) + 8) / 4 for e in energies),
@@ -148,7 +162,7 @@ def sense(rgb: Tensor, bands: Bands) -> tuple[Tensor, Tensor]:
         ),
         2,
     )
-    contrast = (torch.stack(energies).sum(0) + ENERGY_FLOOR).sqrt()
+    contrast = (torch.stack(list(energies)).sum(0) + ENERGY_FLOOR).sqrt()
     prior = torch.log(contrast) + torch.log(saturation + 0.02) + exposed.clamp_min(-8)
     return features, prior[:, :, None]
 
@@ -219,11 +233,12 @@ def blend_fine(bands: Bands, coarse: Tensor, maps: Maps) -> tuple[Tensor, Tensor
         gain = enlarge(maps.gains[:, level], factor)
         weights = enlarge(_band_weights(bands.energies[level], logits, gain), 2)
         fused = enlarge(fused, 2) + (weights * bands.fine[level]).sum(1)
-    return fused, _blend_chroma(bands.chroma, enlarge(maps.logits[:, :, BANDS + 1], GRID))
+    return fused, _blend_chroma(bands.chroma, maps.logits[:, :, BANDS + 1])
 
 
 def _blend_chroma(chroma: Tensor, logits: Tensor) -> Tensor:
     """Mean over frames, weighted by colourfulness and the network's logits: (B, 2, H, W)."""
-    colourfulness = chroma.abs().sum(2) + CHROMA_FLOOR  # B, N, H, W
-    weights = torch.softmax(logits + torch.log(colourfulness), 1)
+    powers = enlarge(torch.exp(logits - logits.amax(1, keepdim=True)), GRID)
+    weights = powers * (chroma.abs().sum(2) + CHROMA_FLOOR)  # B, N, H, W
+    weights = weights / weights.sum(1, keepdim=True)
     return (weights[:, :, None] * chroma).sum(1)

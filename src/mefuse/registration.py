@@ -25,8 +25,8 @@ Rung = Model | Literal["none"]
 
 # Sides of the square windows that are tracked, in px of their level.
 TRACK_COARSE_PX = 21
-TRACK_FINE_PX = 25
-POINTS = 480  # cells of the grid over the shared area; each gives one point
+TRACK_FINE_PX = 31
+POINTS = 400  # cells of the grid over the shared area; each gives one point
 MIN_CELL_PX = 6  # coarse px: closer points see the same texture
 HELD_OUT = 3  # one cell in so many only verifies
 MIN_RESPONSE = 2e-4  # smaller eigenvalue of a trackable point, on local contrast
@@ -36,7 +36,7 @@ TRACK_NOISE_PX = 0.1  # of a point that comes back exactly
 LADDER: tuple[Model, ...] = ("translation", "affine", "homography")
 MISS_CAP_PX = 2.0  # fine px
 # What a higher rung must win of the mean miss: a part, fine px, and standard errors of the gain.
-RUNG_GAIN, RUNG_GAIN_PX, RUNG_ERRORS = 0.02, 0.01, 3.0
+RUNG_GAIN, RUNG_GAIN_PX, RUNG_ERRORS = 0.02, 0.01, 2.0
 CLEAR_AGREEMENT = 0.35  # of local contrast: no chance match comes near
 MIN_AGREEMENT = 0.15  # below, the frames show different things (measured: below 0.05 there)
 AGREEMENT_SLACK = 0.01  # chance differences between two almost equal transforms

@@ -11,40 +11,59 @@ on the slice size. It knows no path and no file but the model's weights by name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mefuse import weights
-from mefuse.blend import (
-    BANDS,
-    FEATURES,
-    GRID,
-    LOGITS,
-    OVERLAP_PX,
-    Maps,
-    blend_coarse,
-    blend_fine,
-    decompose,
-    sense,
-    to_rgb,
-)
+from mefuse import blend_cpu, weights
+from mefuse.blend import BANDS, FEATURES, GRID, LOGITS, OVERLAP_PX, Maps, blend_coarse
+from mefuse.blend_device import DeviceArithmetic
 from mefuse.cache import AttentionCache, Bits
 from mefuse.device import resolve_device
 from mefuse.models import Fused
-from mefuse.models.ipl import IPL, Region
+from mefuse.models.ipl import OVERLAP_GRID_PX, Region
 from mefuse.slices import GRID_PX, Rect, slices_of
 from mefuse.warp import warp_region
 
 PREFILL_PX = 512  # longest side of the small bracket: enough to see the scene, 0.02 s on two cores
-SLICE_PX = 1024  # a slice of three frames and its arithmetic take about 200 MB
+SLICE_PX = 512  # a slice of three frames and its arithmetic take about 30 MB
+DECODE_FACTOR = 4  # features are 64 times fewer than pixels, and need a wider overlap
+
+
+class Arithmetic(Protocol):
+    """`blend.py` for one kind of device: the module `blend_cpu`, or a `DeviceArithmetic`."""
+
+    def sense_frames(self, frames: Sequence[NDArray[Any]]) -> tuple[Tensor, ...]:
+        """Features, prior and luma of frames."""
+
+    def blend_frames(
+        self, frames: Sequence[NDArray[Any]], coarse: Tensor, maps: Maps, *, depth: int
+    ) -> NDArray[Any]:
+        """Fused pixels of frames."""
+
+
+class Network(Protocol):
+    """What streaming asks of a network; see `models.ipl.IPL`."""
+
+    @property
+    def overlap_px(self) -> int:
+        """Pixels around a region that its maps depend on."""
+
+    def prefill(self, features: Tensor, prior: Tensor, cache: AttentionCache) -> None:
+        """Fills the cache from the whole bracket, small."""
+
+    def decode(
+        self, features: Tensor, prior: Tensor, region: Region, cache: AttentionCache
+    ) -> Maps:
+        """Maps of one region."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,32 +73,30 @@ class _Bracket:
     frames: Sequence[NDArray[Any]]
     transforms: Sequence[NDArray[np.float64]]
     crop: Rect
-    device: torch.device
 
     @property
     def padded(self) -> Rect:
         """The fused picture, its sides rounded up to the grid."""
-        height, width = (
-            -(-side // GRID_PX) * GRID_PX for side in (self.crop.height, self.crop.width)
-        )
+        height = -(-self.crop.height // GRID_PX) * GRID_PX
+        width = -(-self.crop.width // GRID_PX) * GRID_PX
         return Rect(0, 0, height, width)
 
-    def region(self, rect: Rect) -> Tensor:
-        """Frames at `rect` of the padded picture: (1, N, 3, h, w), 0..1; borders repeated."""
-        inside = Rect(0, 0, self.crop.height, self.crop.width)
-        part = rect.grown(0, inside)
+    def region(self, rect: Rect) -> list[NDArray[Any]]:
+        """Frames at `rect` of the padded picture: (h, w, 3) each; borders repeated."""
+        part = rect.grown(0, Rect(0, 0, self.crop.height, self.crop.width))
         place = Rect(part.top + self.crop.top, part.left + self.crop.left, part.height, part.width)
         frames = [
             warp_region(frame, transform, place)
             for frame, transform in zip(self.frames, self.transforms, strict=True)
         ]
-        pixels = self._to_tensor(frames)
         below, right = rect.height - part.height, rect.width - part.width
         if below or right:
-            pixels = F.pad(pixels[0], (0, right, 0, below), mode="replicate")[None]
-        return pixels
+            frames = [
+                np.pad(frame, ((0, below), (0, right), (0, 0)), mode="edge") for frame in frames
+            ]
+        return frames
 
-    def small(self) -> Tensor:
+    def small(self) -> list[NDArray[Any]]:
         """The whole picture, reduced to at most PREFILL_PX, sides a multiple of 32 px."""
         crop = self.crop
         scale = min(1.0, PREFILL_PX / max(crop.height, crop.width))
@@ -96,13 +113,7 @@ class _Bracket:
             to_small = _scaling(columns / frame.shape[1], rows / frame.shape[0])
             matrix = to_small @ transform @ to_reference
             frames.append(warp_region(reduced, matrix, Rect(0, 0, height, width)))
-        return self._to_tensor(frames)
-
-    def _to_tensor(self, frames: Sequence[NDArray[Any]]) -> Tensor:
-        """Frames (h, w, 3) uint8 or uint16 -> (1, N, 3, h, w) float32, 0..1, on the device."""
-        full_scale = float(np.iinfo(frames[0].dtype).max)
-        stacked = torch.from_numpy(np.stack(frames)).to(self.device)
-        return stacked.permute(0, 3, 1, 2).float().div_(full_scale)[None]
+        return frames
 
 
 def _scaling(x: float, y: float) -> NDArray[np.float64]:
@@ -121,14 +132,23 @@ class NetworkFuser:
     """
 
     def __init__(
-        self, name: str, network: IPL, *, device: torch.device, cache_bits: Bits = 8
+        self,
+        name: str,
+        network: torch.nn.Module,
+        *,
+        device: torch.device,
+        cache_bits: Bits = 8,
     ) -> None:
         self.name = name
         self.device = str(device)
         self._device = device
         self._dtype = torch.float16 if device.type == "cuda" else torch.float32
-        self._network = network.to(device, self._dtype)
+        self._network: Network = network.to(device, self._dtype)  # type: ignore[assignment]
         self._cache_bits: Bits = cache_bits
+        self._arithmetic: Arithmetic = (
+            blend_cpu if device.type == "cpu" else DeviceArithmetic(device)
+        )
+        self._workers = (os.cpu_count() or 1) if device.type == "cpu" else 1
 
     @torch.inference_mode()
     def fuse(
@@ -143,43 +163,40 @@ class NetworkFuser:
         on_slice: Callable[[int, int], None] | None,
     ) -> Fused:
         """Fuses a bracket; see `models.Fuser`."""
-        bracket = _Bracket(frames, transforms, crop, self._device)
+        bracket = _Bracket(frames, transforms, crop)
         size = slice_size or SLICE_PX
-        slices = list(slices_of(bracket.padded.height, bracket.padded.width, size))
-        tell = _counter(on_slice, 3 * len(slices))
+        whole = (bracket.padded.height, bracket.padded.width)
+        slices = list(slices_of(*whole, size))
+        wide = list(slices_of(*whole, size * DECODE_FACTOR))
+        tell = _counter(on_slice, 2 * len(slices) + len(wide))
         cache = AttentionCache(bits=self._cache_bits)
-        small = bracket.small()
-        self._network.prefill(*self._sensed(small), cache)
+        features, prior, _ = self._arithmetic.sense_frames(bracket.small())
+        self._network.prefill(features.to(self._dtype), prior.to(self._dtype), cache)
         features, prior, luma = self._sense(bracket, slices, tell)
-        maps = self._decode(features, prior, slices, cache, tell)
+        maps = self._decode(features, prior, wide, cache, tell)
         del features, prior
         coarse = blend_coarse(luma, maps)
         pixels = self._blend(bracket, slices, (coarse, maps), depth, tell)
         return Fused(pixels, cache.nbytes, size)
 
-    def _sensed(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
-        """Features and prior in the network's precision."""
-        features, prior = sense(rgb, decompose(rgb))
-        return features.to(self._dtype), prior.to(self._dtype)
-
     def _sense(
         self, bracket: _Bracket, slices: Sequence[Rect], tell: Callable[[], None]
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Features, prior and luma of the whole picture on the grid of 8 px."""
-        height, width = bracket.padded.height // GRID, bracket.padded.width // GRID
-        like = {"device": self._device, "dtype": self._dtype}
+        shape = (bracket.padded.height // GRID, bracket.padded.width // GRID)
         count = len(bracket.frames)
-        features = torch.empty(1, count, FEATURES, height, width, **like)  # type: ignore[call-overload]
-        prior = torch.empty(1, count, 1, height, width, **like)  # type: ignore[call-overload]
-        luma = torch.empty(1, count, height, width, device=self._device)
-        for rect, grown in _with_overlap(slices, bracket.padded, OVERLAP_PX):
-            rgb = bracket.region(grown)
-            bands = decompose(rgb)
-            seen, classic = sense(rgb, bands)
+        features = self._empty((1, count, FEATURES, *shape), self._dtype)
+        prior = self._empty((1, count, 1, *shape), self._dtype)
+        luma = self._empty((1, count, *shape), torch.float32)
+
+        def sense_slice(rect: Rect) -> None:
+            grown = rect.grown(OVERLAP_PX, bracket.padded)
             here, inner = _cut(rect, GRID), _cut(_within(rect, grown), GRID)
-            features[(..., *here)] = seen[(..., *inner)]
-            prior[(..., *here)] = classic[(..., *inner)]
-            luma[(..., *here)] = bands.luma[(..., *inner)]
+            seen = self._arithmetic.sense_frames(bracket.region(grown))
+            for whole, part in zip((features, prior, luma), seen, strict=True):
+                whole[(..., *here)] = part[(..., *inner)]
+
+        for _ in self._each(sense_slice, slices):
             tell()
         return features, prior, luma
 
@@ -192,17 +209,18 @@ class NetworkFuser:
         tell: Callable[[], None],
     ) -> Maps:
         """The network's maps of the whole picture, slice by slice."""
-        height, width = features.shape[-2:]
-        logits = torch.empty(1, features.shape[1], LOGITS, height, width, device=self._device)
-        gains = torch.empty(1, BANDS, height, width, device=self._device)
-        whole = Rect(0, 0, height * GRID, width * GRID)
-        for rect, grown in _with_overlap(slices, whole, self._network.overlap_px):
-            region = Region.of(grown, whole)
-            cut = _cut(grown, GRID)
-            maps = self._network.decode(features[(..., *cut)], prior[(..., *cut)], region, cache)
+        shape = features.shape[-2:]
+        logits = self._empty((1, features.shape[1], LOGITS, *shape), torch.float32)
+        gains = self._empty((1, BANDS, *shape), torch.float32)
+        whole = Rect(0, 0, shape[0] * GRID, shape[1] * GRID)
+        overlap = -(-self._network.overlap_px // OVERLAP_GRID_PX) * OVERLAP_GRID_PX
+        for rect in slices:
+            grown = rect.grown(overlap, whole)
             here, inner = _cut(rect, GRID), _cut(_within(rect, grown), GRID)
-            logits[(..., *here)] = maps.logits[(..., *inner)].float()
-            gains[(..., *here)] = maps.gains[(..., *inner)].float()
+            cut = (..., *_cut(grown, GRID))
+            maps = self._network.decode(features[cut], prior[cut], Region.of(grown, whole), cache)
+            logits[(..., *here)] = maps.logits[(..., *inner)]
+            gains[(..., *here)] = maps.gains[(..., *inner)]
             tell()
         return Maps(logits, gains)
 
@@ -216,21 +234,35 @@ class NetworkFuser:
     ) -> NDArray[Any]:
         """The fused pixels, slice by slice: (H, W, 3) uint8 or uint16."""
         coarse, maps = decided
-        full_scale, dtype = (255, np.uint8) if depth == 8 else (65535, np.uint16)
+        dtype = np.uint8 if depth == 8 else np.uint16
         fused = np.empty((bracket.crop.height, bracket.crop.width, 3), dtype)
-        for rect, grown in _with_overlap(slices, bracket.padded, OVERLAP_PX):
-            cut = _cut(grown, GRID)
-            part = Maps(maps.logits[(..., *cut)], maps.gains[(..., *cut)])
-            bands = decompose(bracket.region(grown))
-            luma, chroma = blend_fine(bands, coarse[(..., *cut)], part)
-            rgb = to_rgb(luma, chroma)[0].clamp_(0, 1).mul_(full_scale).round_()
+
+        def blend_slice(rect: Rect) -> None:
+            grown = rect.grown(OVERLAP_PX, bracket.padded)
+            cut = (..., *_cut(grown, GRID))
+            part = Maps(maps.logits[cut], maps.gains[cut])
+            pixels = self._arithmetic.blend_frames(
+                bracket.region(grown), coarse[cut], part, depth=depth
+            )
             target = fused[rect.top : rect.bottom, rect.left : rect.right]
             inner = _within(rect, grown)
             rows = slice(inner.top, inner.top + target.shape[0])
-            columns = slice(inner.left, inner.left + target.shape[1])
-            target[...] = rgb[:, rows, columns].permute(1, 2, 0).cpu().numpy()
+            target[...] = pixels[rows, inner.left : inner.left + target.shape[1]]
+
+        for _ in self._each(blend_slice, slices):
             tell()
         return fused
+
+    def _each(self, work: Callable[[Rect], None], slices: Iterable[Rect]) -> Iterator[None]:
+        """Runs `work` on every slice, on all cores where the slices' arithmetic is the CPU's."""
+        if self._workers == 1:
+            yield from map(work, slices)
+            return
+        with ThreadPoolExecutor(self._workers) as pool:
+            yield from pool.map(torch.inference_mode()(work), slices)
+
+    def _empty(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        return torch.empty(shape, dtype=dtype, device=self._device)
 
 
 def load_network_fuser(name: str, *, device: str) -> NetworkFuser:
@@ -243,15 +275,6 @@ def load_network_fuser(name: str, *, device: str) -> NetworkFuser:
     return NetworkFuser(
         name, weights.load(weights.find(name)), device=torch.device(resolve_device(device))
     )
-
-
-def _with_overlap(
-    slices: Sequence[Rect], whole: Rect, overlap_px: int
-) -> Iterator[tuple[Rect, Rect]]:
-    """Each slice, and the same with its overlap, rounded up to the grid."""
-    margin = -(-overlap_px // GRID_PX) * GRID_PX
-    for rect in slices:
-        yield rect, rect.grown(margin, whole)
 
 
 def _within(rect: Rect, outer: Rect) -> Rect:

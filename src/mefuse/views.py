@@ -157,7 +157,7 @@ def _tones(dark: View, bright: View) -> UInt8:
     """(256,) table that gives `dark` the histogram of `bright`."""
     codes = np.arange(256.0)
     rising = bright.ranks + 1e-9 * codes  # interpolation needs distinct ranks
-    return np.rint(np.interp(dark.ranks, rising, codes)).astype(np.uint8)
+    return np.asarray(np.rint(np.interp(dark.ranks, rising, codes)), np.uint8)
 
 
 def _mapped(codes: UInt8, table: UInt8) -> UInt8:

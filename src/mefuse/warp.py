@@ -1,8 +1,8 @@
 """A region of a frame as the reference sees it: one warp, one resampling, no full-size copies.
 
 The step between alignment, which knows only transforms, and fusion, which asks for regions. Every
-pixel is a function of its own place in the reference, so the result is the same bytes whichever
-region is asked for. Knows no bracket, no model and no file.
+pixel is a function of its own place in the reference, so the result does not depend on the region
+that is asked for. Knows no bracket, no model and no file.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ _INTERPOLATION = cv2.INTER_CUBIC
 _SUPPORT_PX = 3  # what the cubic kernel reads beyond a point (2), and the rounding of its place (1)
 _SUBPIXELS = 32  # cv2.remap's own grid: it interpolates at 1/32 px
 _BLOCK_ROWS, _BLOCK_COLUMNS = 32, 2048  # coordinates of a block stay in the processor's cache
-_VECTOR_PX = 64  # a multiple of any processor's vector
 
 
 def warp_region(frame: Pixels, transform: Matrix, rect: Rect) -> Pixels:
@@ -46,7 +45,8 @@ def warp_region(frame: Pixels, transform: Matrix, rect: Rect) -> Pixels:
         AlignError: the transform folds the region (its horizon crosses it).
 
     Note:
-        Independent of the region: warping a part gives the bytes of that part of the whole.
+        Independent of the region: warping a part gives that part of the whole, the same bytes for
+        uint8 and within one code of 65535 for uint16, where OpenCV adds in float32.
     """
     matrix = np.asarray(transform, dtype=np.float64) / transform[2, 2]
     shift = _whole_shift(matrix)
@@ -56,8 +56,7 @@ def warp_region(frame: Pixels, transform: Matrix, rect: Rect) -> Pixels:
     for block in _blocks(rect):
         rows = slice(block.top - rect.top, block.bottom - rect.top)
         columns = slice(block.left - rect.left, block.right - rect.left)
-        whole = _warp_block(frame, matrix, block)
-        warped[rows, columns] = whole[: block.height, : block.width]
+        _warp_block(frame, matrix, block, into=warped[rows, columns])
     return warped
 
 
@@ -99,14 +98,9 @@ def _blocks(rect: Rect) -> Iterator[Rect]:
             yield Rect(top, left, height, min(_BLOCK_COLUMNS, rect.right - left))
 
 
-def _warp_block(frame: Pixels, matrix: Matrix, block: Rect) -> Pixels:
-    """One block, resampled from only the part of the frame that it needs.
-
-    Its size is rounded up: at the ragged end of a row OpenCV computes without vectors, and rounds
-    16-bit values in another way.
-    """
-    whole = Rect(block.top, block.left, _BLOCK_ROWS, -(-block.width // _VECTOR_PX) * _VECTOR_PX)
-    corners = _corners(matrix, whole)
+def _warp_block(frame: Pixels, matrix: Matrix, block: Rect, *, into: Pixels) -> None:
+    """Fills one block, resampled from only the part of the frame that it needs."""
+    corners = _corners(matrix, block)
     (x_low, y_low), (x_high, y_high) = corners.min(axis=0), corners.max(axis=0)
     columns = _inside(
         int(np.floor(x_low)) - _SUPPORT_PX, int(np.ceil(x_high)) + _SUPPORT_PX + 1, frame.shape[1]
@@ -114,15 +108,16 @@ def _warp_block(frame: Pixels, matrix: Matrix, block: Rect) -> Pixels:
     rows = _inside(
         int(np.floor(y_low)) - _SUPPORT_PX, int(np.ceil(y_high)) + _SUPPORT_PX + 1, frame.shape[0]
     )
-    x, y = _places(matrix, whole)
+    x, y = _places(matrix, block)
     # Whole-pixel offsets of multiples of 1/32 px are exact in float32, whatever the offset.
     x -= columns.start
     y -= rows.start
-    return cv2.remap(
+    cv2.remap(
         frame[rows.start : rows.stop, columns.start : columns.stop],
         x.astype(np.float32),
         y.astype(np.float32),
         _INTERPOLATION,
+        dst=into,
         borderMode=cv2.BORDER_REPLICATE,
     )
 

@@ -38,14 +38,23 @@ class FrameScore:
     residual_px: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """What one bracket of `frames` frames took: by the clock, and of all processors together."""
+
+    frames: int
+    clock: float
+    processor: float
+
+
 def measure(
     seed: int, size: tuple[int, int], *, pictures: list[Path] | None, moving: int
-) -> tuple[list[FrameScore], float]:
-    """Scores of every frame but the reference of the bracket of `seed`, and seconds to align it."""
+) -> tuple[list[FrameScore], Seconds]:
+    """Scores of every frame but the reference of the bracket of `seed`, and what it took."""
     bracket = hand_held_bracket(seed, size, pictures=pictures, moving=moving)
-    began = time.perf_counter()
+    began, began_cpu = time.perf_counter(), time.process_time()
     found = align_frames(bracket.frames, reference=bracket.reference, evs=bracket.evs)
-    seconds = time.perf_counter() - began
+    seconds = Seconds(len(found), time.perf_counter() - began, time.process_time() - began_cpu)
     scores = [
         FrameScore(
             seed=seed,
@@ -61,7 +70,7 @@ def measure(
     return scores, seconds
 
 
-def summary(scores: list[FrameScore], seconds: list[float]) -> dict[str, float | int]:
+def summary(scores: list[FrameScore], seconds: list[Seconds]) -> dict[str, float | int]:
     """The figures of the bar."""
     errors = np.array([score.error_px for score in scores])
     worse = [score for score in scores if score.error_px > score.unaligned_px + 1e-6]
@@ -73,7 +82,11 @@ def summary(scores: list[FrameScore], seconds: list[float]) -> dict[str, float |
         "error_p95_px": float(np.percentile(errors, 95)),
         "error_max_px": float(errors.max()),
         "worse_than_unaligned": len(worse),
-        "seconds_median": float(np.median(seconds)),
+        "bracket_frames_mean": float(np.mean([took.frames for took in seconds])),
+        "bracket_seconds_median": float(np.median([took.clock for took in seconds])),
+        "processor_seconds_per_frame": float(
+            np.median([took.processor / took.frames for took in seconds])
+        ),
     }
 
 
@@ -109,7 +122,7 @@ def main(arguments: list[str] | None = None) -> None:
     size = (options.size[0], options.size[1])
     pictures = pictures_in(options.pictures) if options.pictures else None
     scores: list[FrameScore] = []
-    seconds: list[float] = []
+    seconds: list[Seconds] = []
     for seed in range(options.seed, options.seed + options.count):
         found, took = measure(seed, size, pictures=pictures, moving=options.moving)
         scores.extend(found)

@@ -27,6 +27,7 @@ from mefuse.cache import AttentionCache
 from mefuse.slices import Rect
 
 CELL_PX = 16  # the network's grid
+OVERLAP_GRID_PX = 2 * CELL_PX  # regions start on it: the attention pools cells by two
 POSITION = 8  # channels of the position code
 MAX_RESIDUAL = 8.0  # bound of what the network adds to a log weight
 MAX_GAIN = 4.0  # bound of the power on local energy
@@ -87,6 +88,13 @@ def _position_code(rows: Tensor, columns: Tensor) -> Tensor:
     y, x = torch.meshgrid(rows, columns, indexing="ij")
     angles = torch.stack((y, x, 2 * y, 2 * x)) * (torch.pi / 2)
     return torch.cat((angles.sin(), angles.cos()))
+
+
+def _bilinear(places: Tensor, count: int) -> Tensor:
+    """Shares (n, count) that interpolate `count` samples, centred on areas, at places -1..1."""
+    index = ((places.float() + 1) * (count / 2) - 0.5).clamp(0, count - 1)
+    distance = (index[:, None] - torch.arange(count, device=places.device)).abs()
+    return (1 - distance).clamp_min(0).to(places.dtype)
 
 
 class DAEM(nn.Module):
@@ -160,12 +168,10 @@ class DRTM(nn.Module):
         cube = cube + F.gelu(self.rows(cube.transpose(2, 3)).transpose(2, 3))
         cache.update(f"{name}.cube", self.out(cube))  # M, 2C, S, S
 
-    def forward(self, x: Tensor, grid: Tensor, name: str, cache: AttentionCache) -> Tensor:
-        """x (M, C, h, w) at the places `grid` (h, w, 2) of the whole picture -> (M, C, h, w)."""
+    def forward(self, x: Tensor, place: _Place, name: str, cache: AttentionCache) -> Tensor:
+        """x (M, C, h, w) and where its cells lie in the whole picture -> (M, C, h, w)."""
         cube = cache.read(f"{name}.cube", dtype=x.dtype)
-        rolled = F.grid_sample(
-            cube, grid.expand(len(x), -1, -1, -1), padding_mode="border", align_corners=False
-        )
+        rolled = place.rows @ cube @ place.columns.T  # M, 2C, h, w
         gate, shift = rolled.chunk(2, 1)
         seen: Tensor = x * (2 * torch.sigmoid(gate)) + shift
         return seen
@@ -199,7 +205,7 @@ class FIB(nn.Module):
         x = x + self.settle(F.gelu(self.meet(torch.cat((x, _frame_mean(x, share)), 1))))
         if prefill:
             self.drtm.roll(x, _frame_mean(x, share), f"{self.name}.drtm", cache)
-        seen: Tensor = self.drtm(x, place.grid, f"{self.name}.drtm", cache)
+        seen: Tensor = self.drtm(x, place, f"{self.name}.drtm", cache)
         return seen
 
 
@@ -208,7 +214,8 @@ class _Place:
     """Where each cell of a region lies in the whole picture."""
 
     code: Tensor  # (POSITION, h, w)
-    grid: Tensor  # (1, h, w, 2) x, y in -1..1, for grid_sample
+    rows: Tensor  # (h, S) bilinear shares of a cube's rows
+    columns: Tensor  # (w, S)
 
 
 def _frame_mean(x: Tensor, share: Tensor) -> Tensor:
@@ -292,8 +299,9 @@ class IPL(nn.Module):
         """Down-sampler and blocks: cells (M, C, h, w) and the frames' shares (B, N, 1, h, w)."""
         rows = _axis(region.top, region.height, region.whole_height, features)
         columns = _axis(region.left, region.width, region.whole_width, features)
-        y, x_ = torch.meshgrid(rows, columns, indexing="ij")
-        place = _Place(_position_code(rows, columns), torch.stack((x_, y), -1)[None])
+        side = self.config.cube
+        code = _position_code(rows, columns)
+        place = _Place(code, _bilinear(rows, side), _bilinear(columns, side))
         pooled = F.avg_pool2d(prior.flatten(0, 1), 2).unflatten(0, prior.shape[:2])
         share = torch.softmax(0.5 * pooled, 1)  # B, N, 1, h, w
         x = F.gelu(self.down(F.pixel_unshuffle(features.flatten(0, 1), 2)))  # M, C, h, w

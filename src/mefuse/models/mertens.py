@@ -9,7 +9,8 @@ doi:10.1109/PG.2007.17, as implemented by cv2.createMergeMertens.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import cv2
@@ -45,7 +46,8 @@ class MertensFuser:
             _to_255(warp_region(frame, matrix, crop))
             for frame, matrix in zip(frames, transforms, strict=True)
         ]
-        blended = cv2.createMergeMertens().process(warped)
+        with _one_thread():
+            blended = cv2.createMergeMertens().process(warped)
         del warped
         if on_slice is not None:
             on_slice(1, 1)
@@ -62,6 +64,20 @@ def load_fuser(name: str, *, device: str) -> MertensFuser:
     if device.startswith("cuda"):
         raise InputError(f"the model {name} runs on the CPU only; use --device auto or cpu")
     return MertensFuser()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """OpenCV on one thread: on several it adds the frames in the order in which they get ready.
+
+    Float sums then differ from run to run, and now and then a pixel does.
+    """
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
 
 
 def _to_255(pixels: NDArray[Any]) -> NDArray[Any]:
