@@ -5,13 +5,14 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from mefuse.align import Alignment, align_frames
 from mefuse.bench.scenes import HandHeldBracket, hand_held_bracket
 from mefuse.errors import InputError
 from mefuse.transforms import corner_distance_px
 
-SIZE = (640, 960)
+SIZE = (480, 720)
 
 
 def errors_px(bracket: HandHeldBracket, found: tuple[Alignment, ...]) -> list[float]:
@@ -81,12 +82,12 @@ def test_result_does_not_depend_on_threads(bracket: HandHeldBracket) -> None:
     before = cv2.getNumThreads()
     runs = []
     try:
-        for threads in (1, 2, 4):
+        for threads in (1, 3):
             cv2.setNumThreads(threads)
             runs.append([as_bytes(a) for a in aligned(bracket)])
     finally:
         cv2.setNumThreads(before)
-    assert runs[0] == runs[1] == runs[2]
+    assert runs[0] == runs[1]
 
 
 def test_frames_of_one_exposure_are_aligned() -> None:
@@ -126,7 +127,7 @@ def test_a_frame_of_another_scene_is_left_alone(bracket: HandHeldBracket) -> Non
 
 def test_large_roll_and_shift_are_found(bracket: HandHeldBracket) -> None:
     frame = bracket.frames[bracket.reference]
-    turn = np.vstack([cv2.getRotationMatrix2D((480, 320), 9.0, 1.0), [0, 0, 1]])
+    turn = np.vstack([cv2.getRotationMatrix2D((360, 240), 9.0, 1.0), [0, 0, 1]])
     turn[:2, 2] += (40.0, -25.0)
     seen = cv2.warpPerspective(frame, turn, (SIZE[1], SIZE[0]))
     found = align_frames([frame, seen], reference=0)[1]
@@ -151,6 +152,37 @@ def test_tiny_and_narrow_frames_do_not_fail() -> None:
     for size in ((1, 1), (3, 5), (2, 400), (400, 2)):
         frames = [np.full((*size, 3), value, np.uint8) for value in (40, 160)]
         assert align_frames(frames, reference=0)[1].method == "none"
+
+
+def patterns(size: tuple[int, int]) -> dict[str, NDArray[np.uint8]]:
+    """Frames that hold little or misleading texture, each (H, W) uint8."""
+    rng = np.random.default_rng(5)
+    y, x = np.indices(size)
+    spot = np.zeros(size)
+    spot[20:30, 20:30] = 200
+    return {
+        "noise": rng.integers(0, 256, size, np.uint8),
+        "gradient": (x * 255 // size[1]).astype(np.uint8),
+        "stripes": (x % 8 * 30).astype(np.uint8),
+        "checks": ((x // 6 + y // 6) % 2 * 180 + 20).astype(np.uint8),
+        "spot": spot.astype(np.uint8),
+    }
+
+
+@pytest.mark.parametrize("size", [(48, 48), (49, 500), (200, 311)])
+def test_poor_textures_give_a_finite_plausible_answer(size: tuple[int, int]) -> None:
+    frames = [np.repeat(p[..., None], 3, axis=2) for p in patterns(size).values()]
+    for reference in range(len(frames)):
+        for found in align_frames(frames, reference=reference):
+            assert np.isfinite(found.transform).all()
+            assert found.residual_px is None or np.isfinite(found.residual_px)
+            assert found.shift_px < 0.4 * float(np.hypot(*size))
+
+
+def test_stripes_do_not_slide() -> None:
+    stripes = np.repeat(patterns((300, 400))["stripes"][..., None], 3, axis=2)
+    found = align_frames([stripes, stripes // 2], reference=0)[1]
+    assert np.array_equal(found.transform, np.eye(3))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import tifffile
 
 from helpers import encoded, exposure_exif, jpeg_with_exif, png_with
 from mefuse import discover
-from mefuse.errors import InputError, ReadError
+from mefuse.errors import ReadError
 from mefuse.frames import Exposure
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (16, 24, 3), dtype=np.uint8)
@@ -114,16 +114,6 @@ def test_refuses_a_fifo_without_waiting_for_it(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     with pytest.raises(ReadError, match="is not a regular file"):
         discover.find_sources([tmp_path / "pipe.jpg"])
-
-
-def test_refuses_one_file_twice_by_any_name(tmp_path: Path) -> None:
-    path, link = tmp_path / "a.jpg", tmp_path / "b.jpg"
-    path.write_bytes(b"x")
-    link.symlink_to(path)
-    with pytest.raises(InputError, match=r"a\.jpg: given twice; name every frame once"):
-        discover.find_sources([path, path])
-    with pytest.raises(InputError, match=r"b\.jpg: given twice \(also as .*a\.jpg\)"):
-        discover.find_sources([path, link])
 
 
 def test_equal_copies_are_two_frames(tmp_path: Path) -> None:

@@ -236,3 +236,11 @@ def test_camera_files_are_read() -> None:
         else:
             assert not damaged, path.name
             assert min(frame.size) >= 60
+
+
+def test_a_frame_given_twice_counts_twice_and_is_named(tmp_path: Path) -> None:
+    sources = write_bracket(tmp_path, [0.0, 2.0])
+    bracket = read.read_bracket([*sources, sources[0]])
+    assert len(bracket.frames) == 3
+    name = sources[0].path.name
+    assert any(f"{name}: given 2 times" in warning for warning in bracket.warnings)

@@ -1,5 +1,7 @@
 """Streaming: slices equal the whole, the cache is small and nearly lossless, order is free."""
 
+import copy
+
 import cv2
 import numpy as np
 import pytest
@@ -70,6 +72,22 @@ def test_a_compressed_cache_changes_nothing_to_be_seen(rng, network):
     compressed = _fuse(network, frames, bits=8)
     assert _psnr(compressed.pixels, exact.pixels) > 45
     assert compressed.cache_bytes < exact.cache_bytes / 3
+
+
+def test_half_precision_changes_nothing_to_be_seen(rng, network):
+    frames = _frames(rng, 128, 192)
+    exact = _fuse(network, frames).pixels
+    half = NetworkFuser("ipl", copy.deepcopy(network), device=torch.device("cpu"), half=True)
+    fused = half.fuse(
+        frames,
+        transforms=[IDENTITY] * 3,
+        crop=Rect(0, 0, 128, 192),
+        reference=0,
+        depth=8,
+        slice_size=None,
+        on_slice=None,
+    )
+    assert _psnr(fused.pixels, exact) > 45
 
 
 def test_the_cache_does_not_grow_with_the_picture(rng, network):

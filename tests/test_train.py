@@ -83,10 +83,14 @@ def test_samples_are_repeatable_and_show_something(folder):
 def test_values_out_of_bounds_cost():
     frames = torch.rand(1, 2, 3, 256, 256)
     luma, chroma = torch.rand(1, 256, 256), torch.zeros(1, 2, 256, 256)
-    inside = fusion_loss(frames, luma, chroma, Recipe())
-    outside = fusion_loss(frames, luma * 1.5, chroma, Recipe())
+    recipe = Recipe()
+    inside = fusion_loss(frames, luma, chroma, recipe)
+    outside = fusion_loss(frames, luma * 1.5, chroma, recipe)
     assert inside.bounds == 0
-    assert outside.total > inside.total + 10 * outside.bounds > inside.total
+    assert outside.bounds == pytest.approx((luma * 1.5 - 1).clamp_min(0).mean().item(), rel=1e-4)
+    measures = recipe.structure * outside.structure + recipe.colour * outside.colour
+    wanted = measures + recipe.bounds * outside.bounds
+    assert outside.total.item() == pytest.approx(wanted, rel=1e-4)
 
 
 def test_the_learning_rate_warms_up_and_falls():

@@ -83,12 +83,12 @@ def test_pairs_in_one_corner_do_not_bend_the_others() -> None:
 
 def test_trusted_pairs_hold_where_others_say_nothing() -> None:
     true = camera_turn(20, 5, 0.3)
-    pairs = pairs_of(true, 60, noise_px=0.3)
-    near = PointPairs(pairs.start * 0.2, moved(true, pairs.start * 0.2), pairs.sigma_px)
-    near.end[:] += pairs.end - moved(true, pairs.start)
+    start = pairs_of(true, 60).start * 0.2  # one corner
+    noise = 4.0 * np.random.default_rng(3).standard_normal(start.shape)
+    near = PointPairs(start, moved(true, start) + noise, np.full(60, 0.3))  # far noisier than told
     found = fit(near.joined(grid_pairs(true, SIZE, 0.4)), "homography", SIZE)
     assert found is not None
-    assert corner_distance_px(found, true, SIZE) < 0.3
+    assert corner_distance_px(found, true, SIZE) < 0.4
 
 
 def test_too_few_pairs_fit_nothing() -> None:

@@ -73,7 +73,7 @@ def assemble(
         reference=at,
         evs=tuple(s - stops[at] for s in stops),
         ev_source=ev_source,
-        warnings=(*left_out, *promoted, *_profile_warnings(seen, at)),
+        warnings=(*left_out, *promoted, *_repeats(seen), *_profile_warnings(seen, at)),
     )
 
 
@@ -159,6 +159,16 @@ def _reference_index(seen: Sequence[_Seen], reference: int | None) -> int:
         return next(i for i, one in enumerate(seen) if one.given == reference)
     middle = {(len(seen) - 1) // 2, len(seen) // 2}
     return max(sorted(middle), key=lambda i: well_exposed_share(seen[i].luma))
+
+
+def _repeats(seen: Sequence[_Seen]) -> tuple[str, ...]:
+    """Names the files that were given more than once."""
+    times = Counter(one.frame.source.path for one in seen if one.frame.source.path.name)
+    return tuple(
+        f"{path}: given {count} times, and counts as often"
+        for path, count in times.items()
+        if count > 1
+    )
 
 
 def _profile_warnings(seen: Sequence[_Seen], reference: int) -> tuple[str, ...]:

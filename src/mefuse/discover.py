@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mefuse import containers, exif
-from mefuse.errors import InputError, ReadError
+from mefuse.errors import ReadError
 from mefuse.frames import Exposure, Source
 
 RAW_EXTENSIONS = frozenset(
@@ -38,22 +38,12 @@ def find_sources(paths: Sequence[str | Path]) -> list[Source]:
 
     Raises:
         ReadError: a path is missing, a folder, no regular file, empty or not readable.
-        InputError: one file was given twice.
     """
-    seen: dict[tuple[int, int], Path] = {}
-    sources = []
-    for path in map(Path, paths):
-        source, identity = _find_source(path)
-        if identity in seen:
-            twin = "" if seen[identity] == path else f" (also as {seen[identity]})"
-            raise InputError(f"{path}: given twice{twin}; name every frame once")
-        seen[identity] = path
-        sources.append(source)
-    return sources
+    return [_find_source(Path(path)) for path in paths]
 
 
-def _find_source(path: Path) -> tuple[Source, tuple[int, int]]:
-    """The source of one path, and its file's identity."""
+def _find_source(path: Path) -> Source:
+    """The source of one path."""
     try:
         status = path.stat()
         _check_kind(path, status)
@@ -68,7 +58,7 @@ def _find_source(path: Path) -> tuple[Source, tuple[int, int]]:
         raise
     except (OSError, ValueError) as err:  # ValueError: a name with a NUL byte
         raise ReadError(f"{path}: cannot be opened ({_reason(err)}); check the file") from err
-    return Source(path, exposure, is_raw(path)), (status.st_dev, status.st_ino)
+    return Source(path, exposure, is_raw(path))
 
 
 def _check_kind(path: Path, status: os.stat_result) -> None:

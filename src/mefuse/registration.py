@@ -31,6 +31,7 @@ MIN_CELL_PX = 6  # coarse px: closer points see the same texture
 HELD_OUT = 3  # one cell in so many only verifies
 MIN_RESPONSE = 2e-4  # smaller eigenvalue of a trackable point, on local contrast
 MIN_POINTS = 24  # of all points in both frames; below, the frames share too little
+MIN_HELD = 6  # of them held out; fewer verify nothing
 MAX_RETURN_PX = 1.0  # a point that does not come back this near, tracked back, is lost
 TRACK_NOISE_PX = 0.1  # of a point that comes back exactly
 LADDER: tuple[Model, ...] = ("translation", "affine", "homography")
@@ -116,12 +117,12 @@ def flow(pair: Pair, guess: Float64, *, fine: bool) -> Flow | None:
     warped = _onto(first, second, guess)
     side, levels = (TRACK_FINE_PX, 1) if fine else (TRACK_COARSE_PX, 3)
     end, sigma_px, found = _tracked(first.contrast, warped.contrast, start, side, levels)
-    if np.count_nonzero(found) < MIN_POINTS:
+    held = cells[found].sum(axis=1) % HELD_OUT == 0
+    if len(held) < MIN_POINTS or np.count_nonzero(held) < MIN_HELD:
         return None
     full_start = moved(first.to_full, start[found])
     full_end = moved(guess, moved(first.to_full, end[found]))
     measured = PointPairs(full_start, full_end, sigma_px[found] * first.scale)
-    held = cells[found].sum(axis=1) % HELD_OUT == 0
     return Flow(measured.subset(~held), measured.subset(held))
 
 

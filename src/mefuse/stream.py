@@ -126,9 +126,10 @@ class NetworkFuser:
 
     Args:
         name: the model's name, for reports.
-        network: in evaluation mode; it is moved to `device`, in half precision on a GPU.
+        network: in evaluation mode; it is moved to `device`.
         device: where it runs.
         cache_bits: 8, or 32 for a cache that is not compressed.
+        half: whether the network computes in half precision; None: on a GPU. Bands never do.
     """
 
     def __init__(
@@ -138,11 +139,13 @@ class NetworkFuser:
         *,
         device: torch.device,
         cache_bits: Bits = 8,
+        half: bool | None = None,
     ) -> None:
         self.name = name
         self.device = str(device)
         self._device = device
-        self._dtype = torch.float16 if device.type == "cuda" else torch.float32
+        half = device.type == "cuda" if half is None else half
+        self._dtype = torch.float16 if half else torch.float32
         self._network: Network = network.to(device, self._dtype)  # type: ignore[assignment]
         self._cache_bits: Bits = cache_bits
         self._arithmetic: Arithmetic = (

@@ -57,7 +57,7 @@ from mefuse.settings import Depth, FuseSettings
     "--slice-size",
     type=SliceSize(),
     metavar="PX|whole",
-    help="Side of the slices, a multiple of 64, or whole.  [default: by the device]",
+    help="Side of the slices, a multiple of 64, or whole.  [default: by the model]",
 )
 @click.option(
     "--depth",

@@ -52,9 +52,9 @@ class PictureSize(click.ParamType[Any]):
 )
 @overwrite_option
 def sample(folder: Path, *, size: tuple[int, int], seed: int, overwrite: bool) -> None:
-    """Write a sample bracket: a room with a bright window, hand-held, three JPEGs with EXIF.
+    """Write a sample bracket of a room with a bright window.
 
-    The paths of the frames are printed, one a line.
+    Three hand-held JPEGs with true exposures in their EXIF; their paths are printed, one a line.
 
     \b
     Examples:
