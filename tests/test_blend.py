@@ -101,6 +101,19 @@ def test_colour_is_taken_from_the_frame_that_has_it():
     assert (chroma / wanted).mean().item() > 0.9
 
 
+def test_the_colour_of_a_lifted_frame_is_lifted_with_its_luma():
+    dark = torch.tensor([0.20, 0.14, 0.08])[None, None, :, None, None].expand(1, 1, 3, 64, 64)
+    clipped = torch.ones_like(dark)
+    rgb = torch.cat((dark, clipped), 1)
+    bands = decompose(rgb)
+    coarse = torch.full((1, 8, 8), 0.6)
+    maps = _maps(2, 64, 64, logits=[60.0, 0.0])
+    luma, chroma = blend_fine(bands, coarse, maps)
+    _, own = luma_chroma(dark[:, 0])
+    assert luma.mean().item() == pytest.approx(0.6, abs=0.01)
+    assert (chroma / own).mean().item() == pytest.approx(3**0.5, rel=0.01)
+
+
 def test_what_the_network_sees_is_bounded_and_on_the_grid_of_8_px():
     rgb = torch.cat(
         (_picture(64, 96), torch.zeros(1, 1, 3, 64, 96), torch.ones(1, 1, 3, 64, 96)), 1

@@ -12,7 +12,7 @@ import torch
 from mefuse import weights
 from mefuse.errors import InputError
 from mefuse.models.ipl import IPLConfig
-from mefuse.synth.scenes import load_pictures
+from mefuse.synth.pictures import load_pictures
 from mefuse.train.data import draw_sample
 from mefuse.train.loop import Trainer, fuse_sample, learning_rate
 from mefuse.train.loss import fusion_loss

@@ -33,6 +33,10 @@ GRID = 2**FINE
 OVERLAP_PX = 32
 ENERGY_FLOOR = 3e-6  # (0.45 / 255)^2: energy below half a grey level is no detail
 CHROMA_FLOOR = 0.02  # about five grey levels: grey pixels average instead of following noise
+# Where the fusion lifts a dark frame's luma, its colour is lifted by the root of the same ratio, up
+# to that of 3: less leaves highlights grey, more makes MEF-SSIMc fall. Chosen by eye and measure.
+LIFT_LIMIT = 3.0
+LIFT_FLOOR = 0.05
 LUMA = (0.299, 0.587, 0.114)
 
 
@@ -105,20 +109,21 @@ class Bands:
     fine: tuple[Tensor, ...]  # (B, N, H, W), (B, N, H/2, W/2), (B, N, H/4, W/4)
     energies: tuple[Tensor, ...]  # local energy of each, at half its resolution
     luma: Tensor  # (B, N, H/8, W/8)
+    whole: Tensor  # (B, N, H, W) luma before it was taken apart
     chroma: Tensor  # (B, N, 2, H, W)
 
 
 def decompose(rgb: Tensor) -> Bands:
     """Takes frames (B, N, 3, H, W), 0..1, apart; H and W are multiples of 8."""
     luma, chroma = luma_chroma(rgb)
-    fine, energies = [], []
+    whole, fine, energies = luma, [], []
     for _ in range(FINE):
         smaller = halve(luma)
         band = luma - enlarge(smaller, 2)
         fine.append(band)
         energies.append(_energy(band))
         luma = smaller
-    return Bands(tuple(fine), tuple(energies), luma, chroma)
+    return Bands(tuple(fine), tuple(energies), luma, whole, chroma)
 
 
 def sense(rgb: Tensor, bands: Bands) -> tuple[Tensor, Tensor]:
@@ -233,12 +238,14 @@ def blend_fine(bands: Bands, coarse: Tensor, maps: Maps) -> tuple[Tensor, Tensor
         gain = enlarge(maps.gains[:, level], factor)
         weights = enlarge(_band_weights(bands.energies[level], logits, gain), 2)
         fused = enlarge(fused, 2) + (weights * bands.fine[level]).sum(1)
-    return fused, _blend_chroma(bands.chroma, maps.logits[:, :, BANDS + 1])
+    return fused, _blend_chroma(bands, fused, maps.logits[:, :, BANDS + 1])
 
 
-def _blend_chroma(chroma: Tensor, logits: Tensor) -> Tensor:
+def _blend_chroma(bands: Bands, fused: Tensor, logits: Tensor) -> Tensor:
     """Mean over frames, weighted by colourfulness and the network's logits: (B, 2, H, W)."""
     powers = enlarge(torch.exp(logits - logits.amax(1, keepdim=True)), GRID)
-    weights = powers * (chroma.abs().sum(2) + CHROMA_FLOOR)  # B, N, H, W
+    weights = powers * (bands.chroma.abs().sum(2) + CHROMA_FLOOR)  # B, N, H, W
     weights = weights / weights.sum(1, keepdim=True)
-    return (weights[:, :, None] * chroma).sum(1)
+    ratio = (fused[:, None].clamp(0, 1) + LIFT_FLOOR) / (bands.whole + LIFT_FLOOR)
+    weights = weights * ratio.clamp(1, LIFT_LIMIT).sqrt()
+    return (weights[:, :, None] * bands.chroma).sum(1)

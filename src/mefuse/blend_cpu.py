@@ -17,7 +17,17 @@ import torch
 from numpy.typing import NDArray
 
 from mefuse import blend
-from mefuse.blend import BANDS, CHROMA_FLOOR, ENERGY_FLOOR, FINE, GRID, LUMA, Maps
+from mefuse.blend import (
+    BANDS,
+    CHROMA_FLOOR,
+    ENERGY_FLOOR,
+    FINE,
+    GRID,
+    LIFT_FLOOR,
+    LIFT_LIMIT,
+    LUMA,
+    Maps,
+)
 
 Plane = NDArray[np.float32]
 
@@ -39,6 +49,7 @@ class _Bands:
     fine: list[Plane]
     energies: list[Plane]
     luma: Plane
+    whole: Plane
     blue: Plane
     red: Plane
 
@@ -71,6 +82,7 @@ def _decompose(frame: NDArray[Any]) -> _Bands:
     scale = 1.0 / np.iinfo(frame.dtype).max
     colour = cv2.transform(frame.astype(np.float32), (_TO_YCC * scale).astype(np.float32))
     luma, blue, red = (_plane(p) for p in cv2.split(colour))
+    whole = luma
     fine: list[Plane] = []
     energies: list[Plane] = []
     for _ in range(FINE):
@@ -80,7 +92,7 @@ def _decompose(frame: NDArray[Any]) -> _Bands:
         energies.append(_plane(cv2.blur(squares, (3, 3), borderType=cv2.BORDER_REPLICATE)))
         fine.append(band)
         luma = smaller
-    return _Bands(fine, energies, luma, blue, red)
+    return _Bands(fine, energies, luma, whole, blue, red)
 
 
 def sense_frames(frames: Sequence[NDArray[Any]]) -> tuple[torch.Tensor, ...]:
@@ -133,7 +145,7 @@ def blend_frames(
         luma = _enlarge(luma, 2)
         for weight, bands in zip(_softmax(scores), taken, strict=True):
             luma += _enlarge(weight, 2) * bands.fine[level]
-    blue, red = _blend_chroma(taken, logits[:, BANDS + 1])
+    blue, red = _blend_chroma(taken, luma, logits[:, BANDS + 1])
     return _to_pixels(luma, blue, red, depth)
 
 
@@ -153,22 +165,22 @@ def _softmax(scores: list[Plane]) -> list[Plane]:
     return [power / total for power in powers]
 
 
-def _blend_chroma(taken: Sequence[_Bands], logits: Plane) -> tuple[Plane, Plane]:
-    """Blue and red difference, frames weighted by colourfulness and logits."""
+def _blend_chroma(taken: Sequence[_Bands], fused: Plane, logits: Plane) -> tuple[Plane, Plane]:
+    """Blue and red difference, weighted by colourfulness and logits, lifted with the luma."""
     highest = logits.max(0)
-    total: Plane | None = None
+    lifted = np.clip(fused, 0, 1) + np.float32(LIFT_FLOOR)
+    total, blue, red = (np.zeros_like(fused) for _ in range(3))
     for bands, logit in zip(taken, logits, strict=True):
         weight = np.abs(bands.blue)
         weight += np.abs(bands.red)
         weight += np.float32(CHROMA_FLOOR)
         weight *= _enlarge(np.exp(logit - highest), GRID)
-        if total is None:
-            total, blue, red = weight, weight * bands.blue, weight * bands.red
-        else:
-            total += weight
-            blue += weight * bands.blue
-            red += weight * bands.red
-    assert total is not None
+        total += weight
+        ratio = lifted / (bands.whole + np.float32(LIFT_FLOOR))
+        np.clip(ratio, 1, LIFT_LIMIT, out=ratio)
+        weight *= np.sqrt(ratio, out=ratio)
+        blue += weight * bands.blue
+        red += weight * bands.red
     blue /= total
     red /= total
     return blue, red

@@ -8,49 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A source of radiance: linear (3, H, W) float16 for HDR, display-referred uint8 otherwise."""
-
-    name: str
-    pixels: Tensor
-
-    @property
-    def is_hdr(self) -> bool:
-        """Whether the pixels are scene-linear."""
-        return self.pixels.dtype == torch.float16
-
-
-def load_pictures(folder: Path, *, device: str = "cpu") -> list[Picture]:
-    """All pictures below a folder: .hdr and .exr are scene-linear, .jpg and .png photographs.
-
-    HDR pictures are scaled so that their median luminance is 0.18.
-    """
-    pictures = []
-    for path in sorted(folder.rglob("*")):
-        if path.suffix == ".hdr":
-            pixels = cv2.imread(str(path), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)
-        elif path.suffix in {".jpg", ".png"}:
-            pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        else:
-            continue
-        if pixels is None:
-            continue
-        tensor = torch.from_numpy(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)).permute(2, 0, 1)
-        if tensor.dtype == torch.float32:
-            tensor = tensor * (0.18 / tensor.mean(0).median().clamp_min(1e-6))
-            tensor = tensor.clamp(0, 6e4).half()
-        pictures.append(Picture(path.name, tensor.contiguous().to(device)))
-    return pictures
+from mefuse.synth.pictures import Picture
 
 
 @dataclass(frozen=True, slots=True)

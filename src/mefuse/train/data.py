@@ -15,7 +15,8 @@ from torch import Tensor
 
 from mefuse.models.ipl import CELL_PX, Region
 from mefuse.synth.camera import Camera
-from mefuse.synth.scenes import Picture, Scene, draw_exposures, draw_scene
+from mefuse.synth.pictures import Picture
+from mefuse.synth.scenes import Scene, draw_exposures, draw_scene
 
 COUNTS = (2, 3, 4, 5, 7)
 COUNT_SHARES = (0.5, 0.32, 0.08, 0.07, 0.03)  # pairs and threes are what people shoot most

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from mefuse.blend import blend_coarse, blend_fine, decompose, sense
 from mefuse.cache import AttentionCache
 from mefuse.models.ipl import IPL, IPLConfig
-from mefuse.synth.scenes import Picture, load_pictures
+from mefuse.synth.pictures import Picture, load_pictures
 from mefuse.train.data import Sample, draw_sample
 from mefuse.train.loss import fusion_loss
 from mefuse.train.recipe import Recipe

@@ -15,7 +15,8 @@ from mefuse.metrics.mef_ssim import gray, mef_ssim
 from mefuse.metrics.mef_ssimc import mef_ssimc
 from mefuse.models.ipl import CELL_PX, Region
 from mefuse.synth.camera import Camera
-from mefuse.synth.scenes import Picture, draw_exposures, draw_scene
+from mefuse.synth.pictures import Picture
+from mefuse.synth.scenes import draw_exposures, draw_scene
 from mefuse.train.data import Sample
 
 KINDS = ("pair", "three")
