@@ -54,7 +54,7 @@ MAY_IMPORT = {
     "write",
     "synth": "errors frames write",
     "train": "blend cache errors metrics models synth weights",
-    "bench": "align device discover errors fuse metrics models read settings slices stream synth "
+    "bench": "align cache device discover errors fuse metrics models read settings slices stream synth "
     "transforms weights",
     "cli": "device errors fuse models report settings slices synth weights",
 }

@@ -22,13 +22,19 @@ LEVEL_SLOPE = 1e-12  # a line this level moves less than a millionth of a pixel 
 CANDIDATES = 33  # tops and bottoms tried per round of the search
 
 
-def common_area(transforms: Sequence[Float64], size: tuple[int, int]) -> Rect:
+def common_area(
+    transforms: Sequence[Float64],
+    size: tuple[int, int],
+    *,
+    names: Sequence[str] | None = None,
+) -> Rect:
     """The largest upright rectangle of the reference in which every frame has pixels.
 
     Args:
         transforms: (3, 3) each, from a pixel of the reference to the frame's; the identity covers
             everything.
         size: (height, width) of the reference and of every frame.
+        names: what messages call each frame.
 
     Raises:
         AlignError: less than a quarter of the picture remains.
@@ -39,9 +45,10 @@ def common_area(transforms: Sequence[Float64], size: tuple[int, int]) -> Rect:
     whole = size[0] * size[1]
     if area is None or area.height * area.width < MIN_AREA * whole:
         worst = min(range(len(transforms)), key=lambda k: _alone(transforms[k], size))
+        name = names[worst] if names else f"frame {worst + 1} of {len(transforms)}"
         raise AlignError(
-            f"the frames share less than {MIN_AREA:.0%} of the picture, frame {worst + 1} of"
-            f" {len(transforms)} covers least; leave it out, or fuse without cropping"
+            f"{name}: covers too little of the reference, all frames together less than"
+            f" {MIN_AREA:.0%}; leave it out, or fuse with --no-crop"
         )
     return area
 

@@ -165,7 +165,9 @@ def _fuse_bracket(
             alignments = tuple(_unaligned(i == bracket.reference) for i in range(len(pixels)))
         transforms = [alignment.transform for alignment in alignments]
         size = bracket.frames[0].size
-        crop = common_area(transforms, size) if settings.crop else Rect(0, 0, *size)
+        names = [str(frame.source.path) for frame in bracket.frames]
+        whole = Rect(0, 0, *size)
+        crop = common_area(transforms, size, names=names) if settings.crop else whole
     with clock.step("fuse"):
         fuser = loading.result()
         fused = fuser.fuse(

@@ -67,14 +67,17 @@ class Camera:
         light = radiance * gains[:, None, None, None]
         grain = torch.randn(light.shape, generator=noise, device=light.device)
         spread = (self.read_noise**2 + self.shot_noise**2 * light.clamp(0, 4)).sqrt()
-        light = (light + grain * spread).clamp_min(0)
+        display = self.response((light + grain * spread).clamp_min(0))
+        frames = (display * 255).round() / 255
+        return frames if self.jpeg_quality is None else jpeg(frames, quality=self.jpeg_quality)
+
+    def response(self, light: Tensor) -> Tensor:
+        """Display-referred values 0..1 of linear light (any shape), at least 0; 1.0 is clipped."""
         soft = 1 - torch.exp(-light * 1.4)
         light = (1 - self.shoulder) * light.clamp_max(1) + self.shoulder * soft
         display = light.clamp(0, 1) ** (1 / self.gamma)
         smooth = display * display * (3 - 2 * display)
-        display = (1 - self.contrast) * display + self.contrast * smooth
-        frames = (display * 255).round() / 255
-        return frames if self.jpeg_quality is None else jpeg(frames, quality=self.jpeg_quality)
+        return (1 - self.contrast) * display + self.contrast * smooth
 
 
 def _dct(device: torch.device) -> Tensor:
