@@ -37,7 +37,8 @@ _TO_YCC = np.array(
         LUMA,
         [-LUMA[0] / 1.772, -LUMA[1] / 1.772, (1 - LUMA[2]) / 1.772],
         [(1 - LUMA[0]) / 1.402, -LUMA[1] / 1.402, -LUMA[2] / 1.402],
-    ]
+    ],
+    dtype=np.float32,
 )
 _BINOMIAL = np.array([0.25, 0.5, 0.25], dtype=np.float32)
 
@@ -59,6 +60,11 @@ def _plane(values: NDArray[Any]) -> Plane:
     return np.asarray(values, dtype=np.float32)
 
 
+def _unit(frame: NDArray[Any]) -> Plane:
+    """A frame, uint8 or uint16, as float32, 0..1."""
+    return _plane(np.multiply(frame, np.float32(1 / np.iinfo(frame.dtype).max), dtype=np.float32))
+
+
 def _halve(plane: Plane) -> Plane:
     """Half size with the taps 1 3 3 1: a binomial blur, then the mean of 2 x 2."""
     blurred = cv2.sepFilter2D(plane, -1, _BINOMIAL, _BINOMIAL, borderType=cv2.BORDER_REPLICATE)
@@ -77,12 +83,15 @@ def _enlarge(plane: Plane, factor: int) -> Plane:
     return _plane(cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR))
 
 
-def _decompose(frame: NDArray[Any]) -> _Bands:
-    """Takes a frame (H, W, 3) uint8 or uint16 apart; values 0..1."""
-    scale = 1.0 / np.iinfo(frame.dtype).max
-    colour = cv2.transform(frame.astype(np.float32), (_TO_YCC * scale).astype(np.float32))
-    luma, blue, red = (_plane(p) for p in cv2.split(colour))
-    whole = luma
+def _decompose(pixels: Plane) -> _Bands:
+    """Takes a frame (H, W, 3), 0..1, apart."""
+    luma, blue, red = (_plane(p) for p in cv2.split(cv2.transform(pixels, _TO_YCC)))
+    fine, energies, smallest = _fine_bands(luma)
+    return _Bands(fine, energies, smallest, luma, blue, red)
+
+
+def _fine_bands(luma: Plane) -> tuple[list[Plane], list[Plane], Plane]:
+    """Fine bands of a luma plane, their energies, and what is left at 1/8."""
     fine: list[Plane] = []
     energies: list[Plane] = []
     for _ in range(FINE):
@@ -92,7 +101,7 @@ def _decompose(frame: NDArray[Any]) -> _Bands:
         energies.append(_plane(cv2.blur(squares, (3, 3), borderType=cv2.BORDER_REPLICATE)))
         fine.append(band)
         luma = smaller
-    return _Bands(fine, energies, luma, whole, blue, red)
+    return fine, energies, luma
 
 
 def sense_frames(frames: Sequence[NDArray[Any]]) -> tuple[torch.Tensor, ...]:
@@ -103,19 +112,16 @@ def sense_frames(frames: Sequence[NDArray[Any]]) -> tuple[torch.Tensor, ...]:
     """
     lumas, energies, colours = [], [], []
     for frame in frames:
-        bands = _decompose(frame)
-        lumas.append(bands.luma)
-        energies.append([_reduce(e, GRID >> (i + 1)) for i, e in enumerate(bands.energies)])
-        reduced = cv2.resize(
-            frame.astype(np.float32),
-            (frame.shape[1] // GRID, frame.shape[0] // GRID),
-            interpolation=cv2.INTER_AREA,
-        )
-        colours.append(reduced / np.float32(np.iinfo(frame.dtype).max))
-    luma = torch.from_numpy(np.stack(lumas))[None]
+        pixels = _unit(frame)
+        luma = _plane(cv2.transform(pixels, _TO_YCC[:1]))
+        _, energy, smallest = _fine_bands(luma)
+        lumas.append(smallest)
+        energies.append([_reduce(e, GRID >> (i + 1)) for i, e in enumerate(energy)])
+        colours.append(_reduce(pixels, GRID))
+    left = torch.from_numpy(np.stack(lumas))[None]
     small = torch.from_numpy(np.stack(colours)).permute(0, 3, 1, 2)[None]
     pooled = [torch.from_numpy(np.stack(level))[None] for level in zip(*energies, strict=True)]
-    return *blend.describe(small, luma, pooled), luma
+    return *blend.describe(small, left, pooled), left
 
 
 def blend_frames(
@@ -132,7 +138,7 @@ def blend_frames(
     Returns:
         (H, W, 3) uint8 or uint16, RGB.
     """
-    taken = [_decompose(frame) for frame in frames]
+    taken = [_decompose(_unit(frame)) for frame in frames]
     logits, gains = maps.logits[0].numpy(), maps.gains[0].numpy()
     luma = coarse[0].numpy()
     for level in reversed(range(FINE)):
@@ -189,7 +195,7 @@ def _blend_chroma(taken: Sequence[_Bands], fused: Plane, logits: Plane) -> tuple
 def _to_pixels(luma: Plane, blue: Plane, red: Plane, depth: int) -> NDArray[Any]:
     """Clipped and rounded RGB."""
     full_scale, dtype = (255.0, np.uint8) if depth == 8 else (65535.0, np.uint16)
-    to_rgb = (np.linalg.inv(_TO_YCC) * full_scale).astype(np.float32)
+    to_rgb = (np.linalg.inv(_TO_YCC.astype(np.float64)) * full_scale).astype(np.float32)
     rgb = _plane(cv2.transform(cv2.merge((luma, blue, red)), to_rgb))
     rgb += np.float32(0.5)
     np.clip(rgb, 0, full_scale + 0.49, out=rgb)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import cv2
@@ -35,6 +35,7 @@ from mefuse.warp import warp_region
 
 PREFILL_PX = 512  # longest side of the small bracket: enough to see the scene, 0.02 s on two cores
 SLICE_PX = 512  # a slice of three frames and its arithmetic take about 30 MB
+KEEP_BYTES = 256 * 2**20  # warped slices kept from sensing to blending; beyond it, warped again
 DECODE_FACTOR = 4  # features are 64 times fewer than pixels, and need a wider overlap
 
 
@@ -73,6 +74,7 @@ class _Bracket:
     frames: Sequence[NDArray[Any]]
     transforms: Sequence[NDArray[np.float64]]
     crop: Rect
+    _kept: dict[Rect, list[NDArray[Any]]] = field(default_factory=dict)
 
     @property
     def padded(self) -> Rect:
@@ -82,7 +84,20 @@ class _Bracket:
         return Rect(0, 0, height, width)
 
     def region(self, rect: Rect) -> list[NDArray[Any]]:
-        """Frames at `rect` of the padded picture: (h, w, 3) each; borders repeated."""
+        """Frames at `rect` of the padded picture: (h, w, 3) each; borders repeated.
+
+        The first time the region is kept while there is room, the second time it is given away.
+        """
+        if rect in self._kept:
+            return self._kept.pop(rect)
+        frames = self._warped(rect)
+        each = sum(frame.nbytes for frame in frames)
+        if (len(self._kept) + 1) * each <= KEEP_BYTES:
+            self._kept[rect] = frames
+        return frames
+
+    def _warped(self, rect: Rect) -> list[NDArray[Any]]:
+        """Frames at `rect`, warped."""
         part = rect.grown(0, Rect(0, 0, self.crop.height, self.crop.width))
         place = Rect(part.top + self.crop.top, part.left + self.crop.left, part.height, part.width)
         frames = [
@@ -261,8 +276,13 @@ class NetworkFuser:
         if self._workers == 1:
             yield from map(work, slices)
             return
-        with ThreadPoolExecutor(self._workers) as pool:
-            yield from pool.map(torch.inference_mode()(work), slices)
+        threads = cv2.getNumThreads()
+        cv2.setNumThreads(1)  # slices run side by side; threads inside each would only contend
+        try:
+            with ThreadPoolExecutor(self._workers) as pool:
+                yield from pool.map(torch.inference_mode()(work), slices)
+        finally:
+            cv2.setNumThreads(threads)
 
     def _empty(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         return torch.empty(shape, dtype=dtype, device=self._device)
