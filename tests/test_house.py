@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "memory": "",
     "transforms": "",
     "views": "",
-    "metrics": "",
+    "metrics": "errors",
     "report": "slices",
     "device": "errors",
     "cache": "errors",
@@ -54,15 +54,18 @@ MAY_IMPORT = {
     "write",
     "synth": "errors frames write",
     "train": "blend cache errors metrics models synth weights",
-    "bench": "align cache device discover errors fuse metrics models read settings slices stream synth "
+    "bench": "align cache discover errors fuse models read settings slices stream synth "
     "transforms weights",
-    "cli": "device errors fuse models report settings slices synth weights",
+    "evaluate": "coverage device discover errors frames metrics models read slices stream warp "
+    "weights",
+    "cli": "device errors evaluate fuse models report settings slices synth weights",
 }
 STEPS = {"discover", "read", "align", "write"}
 HOME_OF = {  # library -> the only files that may import it
     "click": {"cli"},
     "rich": {"cli"},
     "rawpy": {"raw"},
+    "skimage": {"metrics"},
     "torch": {
         "blend",
         "blend_cpu",
@@ -75,7 +78,7 @@ HOME_OF = {  # library -> the only files that may import it
         "synth",
         "train",
     }
-    | {"weights", "bench"},
+    | {"weights", "bench", "evaluate"},
     "safetensors": {"weights"},
 }
 SPEAKS = {"cli", "bench", "train"}  # commands: they may print and exit

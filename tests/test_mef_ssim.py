@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from mefuse.metrics.mef_ssim import box_mean, gray, halved, mef_ssim, mef_ssim_scales
+from mefuse.metrics.mef_ssim import (
+    box_mean,
+    gray,
+    gray_plane,
+    halved,
+    measure_mef_ssim,
+    mef_ssim,
+    mef_ssim_scales,
+)
 
 GOLDEN = Path(__file__).parents[2] / "shared" / "data" / "golden"
 
@@ -70,6 +78,16 @@ def test_it_rewards_structure_and_ignores_brightness(bracket):
     assert mef_ssim(frames, average * 0.5 + 10).item() == pytest.approx(shifted.item(), abs=1e-9)
 
 
+def test_the_report_equals_the_loss_for_several_pictures_at_once(bracket):
+    frames = torch.from_numpy(bracket)[None]
+    pictures = [bracket.mean(0).round(), bracket[1]]
+    exact = [mef_ssim(frames, torch.from_numpy(picture)[None]).item() for picture in pictures]
+    found = measure_mef_ssim(
+        list(bracket.astype(np.uint8)), [picture.astype(np.uint8) for picture in pictures]
+    )
+    assert found == pytest.approx(exact, abs=1e-9)
+
+
 def test_gradients_reach_the_fused_picture(bracket):
     fused = torch.from_numpy(bracket.mean(0))[None].requires_grad_()
     mef_ssim(torch.from_numpy(bracket)[None], fused).sum().backward()
@@ -87,6 +105,12 @@ def test_box_mean_is_the_mean_of_each_window():
     assert torch.allclose(box_mean(maps, 11)[1, 2, 1, 2], maps[1, 2, 1:12, 2:13].mean())
 
 
+def test_a_gray_plane_is_rounded_gray(rng):
+    pixels = rng.integers(0, 256, (90, 33, 3)).astype(np.uint8)
+    exact = gray(torch.from_numpy(pixels).permute(2, 0, 1).double()).numpy()
+    assert np.array_equal(gray_plane(pixels), exact)
+
+
 def _read_golden(name):
     pixels = cv2.cvtColor(cv2.imread(str(GOLDEN / name)), cv2.COLOR_BGR2RGB)
     return gray(torch.from_numpy(pixels).permute(2, 0, 1).double())
@@ -98,5 +122,8 @@ def test_it_agrees_with_the_authors_program():
         frames = torch.stack([_read_golden(name) for name in case["frames"]])[None]
         fused = _read_golden(case["fused"])[None]
         assert mef_ssim(frames, fused).item() == pytest.approx(case["mef_ssim"], abs=1e-4)
+        planes = [plane.numpy().astype(np.uint8) for plane in (*frames[0], fused[0])]
+        (reported,) = measure_mef_ssim(planes[:-1], planes[-1:])
+        assert reported == pytest.approx(case["mef_ssim"], abs=1e-4)
         scales = mef_ssim_scales(frames, fused)[0].tolist()
         assert scales == pytest.approx(case["scales"], abs=1e-4)

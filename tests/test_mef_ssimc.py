@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mefuse.metrics.mef_ssimc import mef_ssimc
+from mefuse.metrics.mef_ssimc import measure_mef_ssimc, mef_ssimc
 
 
 def _patchwise(frames, fused):
@@ -43,3 +43,14 @@ def test_a_darker_or_a_gray_picture_scores_less(bracket):
     score = mef_ssimc(frames, fused)
     assert mef_ssimc(frames, fused - 60) < score - 0.05
     assert mef_ssimc(frames, fused.mean(1, keepdim=True).expand_as(fused)) < score - 0.05
+
+
+def test_the_report_equals_the_loss_for_several_pictures_at_once(rng):
+    frames = rng.integers(0, 256, (3, 40, 50, 3)).astype(np.uint8)
+    pictures = [frames.mean(0).astype(np.uint8), frames[0]]
+    planes = torch.from_numpy(frames).permute(0, 3, 1, 2).double()[None]
+    exact = [
+        mef_ssimc(planes, torch.from_numpy(picture).permute(2, 0, 1).double()[None]).item()
+        for picture in pictures
+    ]
+    assert measure_mef_ssimc(list(frames), pictures) == pytest.approx(exact, abs=1e-9)

@@ -33,10 +33,15 @@ GRID = 2**FINE
 OVERLAP_PX = 32
 ENERGY_FLOOR = 3e-6  # (0.45 / 255)^2: energy below half a grey level is no detail
 CHROMA_FLOOR = 0.02  # about five grey levels: grey pixels average instead of following noise
-# Where the fusion lifts a dark frame's luma, its colour is lifted by the root of the same ratio, up
-# to that of 3: less leaves highlights grey, more makes MEF-SSIMc fall. Chosen by eye and measure.
-LIFT_LIMIT = 3.0
-LIFT_FLOOR = 0.05
+# A pixel with a clipped channel has lost its hue (white turns yellow, yellow green): its chroma
+# counts less and less from 0.85 on, yet still decides where every frame is clipped.
+CLIP_START, CLIP_END, CLIP_SHARE = 0.85, 1.0, 0.05
+# Where the fusion lifts or lowers a frame's luma, its colour follows by this power of their ratio:
+# with 1 saturation is kept exactly and with it the noise of dark frames; with 0 lifted highlights
+# stay grey, and rings show where one frame's colour takes over from another's. Chosen by eye.
+FOLLOW_POWER = 0.75
+FOLLOW_LIMITS = (0.4, 3.0)
+FOLLOW_FLOOR = 0.05
 LUMA = (0.299, 0.587, 0.114)
 
 
@@ -110,6 +115,7 @@ class Bands:
     energies: tuple[Tensor, ...]  # local energy of each, at half its resolution
     luma: Tensor  # (B, N, H/8, W/8)
     whole: Tensor  # (B, N, H, W) luma before it was taken apart
+    peak: Tensor  # (B, N, H, W) the largest of the three channels
     chroma: Tensor  # (B, N, 2, H, W)
 
 
@@ -123,7 +129,7 @@ def decompose(rgb: Tensor) -> Bands:
         fine.append(band)
         energies.append(_energy(band))
         luma = smaller
-    return Bands(tuple(fine), tuple(energies), luma, whole, chroma)
+    return Bands(tuple(fine), tuple(energies), luma, whole, rgb.amax(2), chroma)
 
 
 def sense(rgb: Tensor, bands: Bands) -> tuple[Tensor, Tensor]:
@@ -244,8 +250,9 @@ def blend_fine(bands: Bands, coarse: Tensor, maps: Maps) -> tuple[Tensor, Tensor
 def _blend_chroma(bands: Bands, fused: Tensor, logits: Tensor) -> Tensor:
     """Mean over frames, weighted by colourfulness and the network's logits: (B, 2, H, W)."""
     powers = enlarge(torch.exp(logits - logits.amax(1, keepdim=True)), GRID)
-    weights = powers * (bands.chroma.abs().sum(2) + CHROMA_FLOOR)  # B, N, H, W
+    hue = ((CLIP_END - bands.peak) / (CLIP_END - CLIP_START)).clamp(CLIP_SHARE, 1)
+    weights = powers * hue * (bands.chroma.abs().sum(2) + CHROMA_FLOOR)  # B, N, H, W
     weights = weights / weights.sum(1, keepdim=True)
-    ratio = (fused[:, None].clamp(0, 1) + LIFT_FLOOR) / (bands.whole + LIFT_FLOOR)
-    weights = weights * ratio.clamp(1, LIFT_LIMIT).sqrt()
+    ratio = (fused[:, None].clamp(0, 1) + FOLLOW_FLOOR) / (bands.whole + FOLLOW_FLOOR)
+    weights = weights * ratio.clamp(*FOLLOW_LIMITS) ** FOLLOW_POWER
     return (weights[:, :, None] * bands.chroma).sum(1)

@@ -20,11 +20,15 @@ from mefuse import blend
 from mefuse.blend import (
     BANDS,
     CHROMA_FLOOR,
+    CLIP_END,
+    CLIP_SHARE,
+    CLIP_START,
     ENERGY_FLOOR,
     FINE,
+    FOLLOW_FLOOR,
+    FOLLOW_LIMITS,
+    FOLLOW_POWER,
     GRID,
-    LIFT_FLOOR,
-    LIFT_LIMIT,
     LUMA,
     Maps,
 )
@@ -51,6 +55,7 @@ class _Bands:
     energies: list[Plane]
     luma: Plane
     whole: Plane
+    peak: Plane
     blue: Plane
     red: Plane
 
@@ -87,7 +92,9 @@ def _decompose(pixels: Plane) -> _Bands:
     """Takes a frame (H, W, 3), 0..1, apart."""
     luma, blue, red = (_plane(p) for p in cv2.split(cv2.transform(pixels, _TO_YCC)))
     fine, energies, smallest = _fine_bands(luma)
-    return _Bands(fine, energies, smallest, luma, blue, red)
+    channels = cv2.split(pixels)
+    peak = _plane(cv2.max(cv2.max(channels[0], channels[1]), channels[2]))
+    return _Bands(fine, energies, smallest, luma, peak, blue, red)
 
 
 def _fine_bands(luma: Plane) -> tuple[list[Plane], list[Plane], Plane]:
@@ -172,19 +179,21 @@ def _softmax(scores: list[Plane]) -> list[Plane]:
 
 
 def _blend_chroma(taken: Sequence[_Bands], fused: Plane, logits: Plane) -> tuple[Plane, Plane]:
-    """Blue and red difference, weighted by colourfulness and logits, lifted with the luma."""
+    """Blue and red difference, weighted by colourfulness and logits, following the luma."""
     highest = logits.max(0)
-    lifted = np.clip(fused, 0, 1) + np.float32(LIFT_FLOOR)
+    target = np.clip(fused, 0, 1) + np.float32(FOLLOW_FLOOR)
     total, blue, red = (np.zeros_like(fused) for _ in range(3))
     for bands, logit in zip(taken, logits, strict=True):
         weight = np.abs(bands.blue)
         weight += np.abs(bands.red)
         weight += np.float32(CHROMA_FLOOR)
         weight *= _enlarge(np.exp(logit - highest), GRID)
+        hue = (np.float32(CLIP_END) - bands.peak) * np.float32(1 / (CLIP_END - CLIP_START))
+        weight *= np.clip(hue, CLIP_SHARE, 1, out=hue)
         total += weight
-        ratio = lifted / (bands.whole + np.float32(LIFT_FLOOR))
-        np.clip(ratio, 1, LIFT_LIMIT, out=ratio)
-        weight *= np.sqrt(ratio, out=ratio)
+        ratio = target / (bands.whole + np.float32(FOLLOW_FLOOR))
+        np.clip(ratio, *FOLLOW_LIMITS, out=ratio)
+        weight *= _plane(cv2.pow(ratio, FOLLOW_POWER))
         blue += weight * bands.blue
         red += weight * bands.red
     blue /= total

@@ -19,13 +19,16 @@ import click
 from mefuse import __version__
 from mefuse.errors import MefuseError
 
-EXIT_FAILED, EXIT_INTERRUPTED = 1, 130  # click itself exits 2 on a usage error
+# Click itself exits 2 on a usage error.
+EXIT_FAILED, EXIT_PARTLY_FAILED, EXIT_INTERRUPTED = 1, 3, 130
 SHOW_TRACEBACK = "mefuse.traceback"  # key of the context's meta, set by -vv
 
 _COMMANDS = {  # name -> "module:command", in the order of the help
     "fuse": "mefuse.cli.fuse:fuse",
+    "evaluate": "mefuse.cli.evaluate:evaluate",
     "info": "mefuse.cli.info:info",
     "sample": "mefuse.cli.sample:sample",
+    "synth": "mefuse.cli.synth:synth",
 }
 _SYSTEM_LIBRARY = re.compile(r"\blib[\w+.-]+\.so[\w.]*")
 

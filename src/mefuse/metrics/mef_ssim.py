@@ -22,11 +22,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mefuse.metrics.strips import strips_of, windows_in
+from mefuse.metrics.windows import box_of_maps, gaussian_of_maps
 
 GRAY = (0.298936, 0.587043, 0.114021)  # MATLAB's rgb2gray
 SCALES = 3
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001)  # first three of Wang et al., "Multi-scale SSIM", 2003
 PATCH_PX = 11
+SIGMA_PX = 1.5  # of the window under which a patch is compared
 STABILITY = (0.03 * 255.0) ** 2
 MAX_POWER = 10.0
 CENTRE = 127.5  # subtracted before squaring, so that float32 moments keep their digits
@@ -49,11 +51,26 @@ def box_mean(maps: Tensor, size_px: int) -> Tensor:
 def _gaussian_mean(maps: Tensor) -> Tensor:
     """Mean under the 11-tap Gaussian window of sigma 1.5, valid area only."""
     taps = torch.arange(PATCH_PX, dtype=maps.dtype, device=maps.device) - PATCH_PX // 2
-    kernel = torch.exp(-(taps**2) / (2 * 1.5**2))
+    kernel = torch.exp(-(taps**2) / (2 * SIGMA_PX**2))
     kernel = kernel / kernel.sum()
     flat = maps.reshape(-1, 1, *maps.shape[-2:])
     flat = F.conv2d(F.conv2d(flat, kernel[None, None, :, None]), kernel[None, None, None, :])
     return flat.reshape(*maps.shape[:-2], *flat.shape[-2:])
+
+
+@dataclass(frozen=True, slots=True)
+class _Windows:
+    """How means over windows are taken: of patches, and of the window that compares them."""
+
+    box: Callable[[Tensor], Tensor]
+    gaussian: Callable[[Tensor], Tensor]
+
+
+_BY_TORCH = _Windows(partial(box_mean, size_px=PATCH_PX), _gaussian_mean)  # has a gradient
+_BY_OPENCV = _Windows(
+    partial(box_of_maps, size_px=PATCH_PX),
+    partial(gaussian_of_maps, size_px=PATCH_PX, sigma_px=SIGMA_PX),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +98,10 @@ def _cross_moments(frames: Tensor, means: Tensor, average: Callable[[Tensor], Te
 
 
 @torch.no_grad()
-def _reference_of(frames: Tensor) -> _Reference:
+def _reference_of(frames: Tensor, windows: _Windows = _BY_TORCH) -> _Reference:
     """The desired structure of every patch, after eqs. 3-9 of the paper."""
     pixels = float(PATCH_PX**2)
-    box = partial(box_mean, size_px=PATCH_PX)
-    covariance = _cross_moments(frames, box(frames), box)
+    covariance = _cross_moments(frames, windows.box(frames), windows.box)
     energy = (pixels * torch.diagonal(covariance, dim1=1, dim2=2).movedim(-1, 1)).clamp_min(0)
     norms = energy.sqrt()  # (B, N, H', W')
     eps = torch.finfo(frames.dtype).eps
@@ -100,17 +116,18 @@ def _reference_of(frames: Tensor) -> _Reference:
     length = torch.einsum("bihw,bjhw,bijhw->bhw", mix, mix, covariance) * pixels
     largest = contrast.amax(1)
     mix = mix * (largest / length.clamp_min(1e-12).sqrt())[:, None]
-    means = _gaussian_mean(frames)
-    windowed = _cross_moments(frames, means, _gaussian_mean)
+    means = windows.gaussian(frames)
+    windowed = _cross_moments(frames, means, windows.gaussian)
     variance = torch.einsum("bihw,bjhw,bijhw->bhw", mix, mix, windowed)
     return _Reference(frames, means, mix, variance)
 
 
-def _quality(reference: _Reference, fused: Tensor) -> Tensor:
+def _quality(reference: _Reference, fused: Tensor, windows: _Windows = _BY_TORCH) -> Tensor:
     """Mean structural agreement at one scale: (B,)."""
-    mean = _gaussian_mean(fused)
-    variance = _gaussian_mean(fused**2) - mean**2
-    shared = _gaussian_mean(fused[:, None] * reference.frames) - mean[:, None] * reference.means
+    mean = windows.gaussian(fused)
+    variance = windows.gaussian(fused**2) - mean**2
+    shared = windows.gaussian(fused[:, None] * reference.frames)
+    shared = shared - mean[:, None] * reference.means
     covariance = (reference.mix * shared).sum(1)
     quality = (2 * covariance + STABILITY) / (reference.variance + variance + STABILITY)
     return quality.mean((-2, -1))
@@ -157,8 +174,9 @@ def mef_ssim(frames: Tensor, fused: Tensor) -> Tensor:
 
 def gray_plane(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Rounded gray of one picture: (H, W, 3) uint8 RGB -> (H, W) uint8."""
-    plane = np.empty(pixels.shape[:2], np.uint8)
-    for rows in strips_of(*plane.shape, planes=3, window_px=1):
+    height, width = pixels.shape[:2]
+    plane = np.empty((height, width), np.uint8)
+    for rows in strips_of(height, width, planes=3, window_px=1):
         part = torch.from_numpy(np.ascontiguousarray(pixels[rows])).permute(2, 0, 1)
         plane[rows] = gray(part.double()).numpy()
     return plane
@@ -195,8 +213,8 @@ def _mean_quality(frames: Sequence[Tensor], fused: Sequence[Tensor]) -> Tensor:
     height, width = frames[0].shape
     total = torch.zeros(len(fused), dtype=torch.float64)
     for rows in strips_of(height, width, planes=len(frames), window_px=PATCH_PX):
-        reference = _reference_of(_centred(frames, rows)[None])
-        quality = _quality(reference, _centred(fused, rows))
+        reference = _reference_of(_centred(frames, rows)[None], _BY_OPENCV)
+        quality = _quality(reference, _centred(fused, rows), _BY_OPENCV)
         total += quality * windows_in(rows, window_px=PATCH_PX)
     return total / (height - PATCH_PX + 1)
 

@@ -8,7 +8,7 @@ Similarity Index", IEEE TCI 4(1), 2018, doi:10.1109/TCI.2017.2786138.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from mefuse.metrics.mef_ssim import box_mean
 from mefuse.metrics.strips import strips_of, windows_in
+from mefuse.metrics.windows import box_of_maps
 
 PATCH_PX = 8
 C1 = (0.01 * 255.0) ** 2
@@ -40,18 +41,24 @@ def _desired_luminance(whole: Tensor, means: Tensor) -> Tensor:
     return (share * means).sum(1) / share.sum(1)
 
 
-def mef_ssimc(frames: Tensor, fused: Tensor, *, whole: Tensor | None = None) -> Tensor:
+def mef_ssimc(frames: Tensor, fused: Tensor) -> Tensor:
     """MEF-SSIMc of a fused colour picture.
 
     Args:
         frames: (B, N, 3, H, W) RGB, 0..255.
         fused: (B, 3, H, W) RGB, 0..255; gradients flow through it.
-        whole: (B, N) means of the whole frames, where `frames` are parts of them.
 
     Returns:
         (B,), at most 1.
     """
     box = partial(box_mean, size_px=PATCH_PX)
+    return _quality(frames, fused, whole=frames.mean((-3, -2, -1)), box=box)
+
+
+def _quality(
+    frames: Tensor, fused: Tensor, *, whole: Tensor, box: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """MEF-SSIMc of a part of a bracket, (B,); `whole` are the means of whole frames, (B, N)."""
     means = box(frames.mean(-3))  # (B, N, H', W')
     variances = box((frames**2).mean(-3)) - means**2
     strongest = variances.argmax(1, keepdim=True)
@@ -61,7 +68,7 @@ def mef_ssimc(frames: Tensor, fused: Tensor, *, whole: Tensor | None = None) -> 
     covariance = shared.gather(1, strongest.expand(len(shared), -1, -1, -1))[:, 0]
     desired = variances.gather(1, strongest)[:, 0]
     structure = (2 * covariance + C2) / (variance + desired + C2)
-    luminance = _desired_luminance(frames.mean((-3, -2, -1)) if whole is None else whole, means)
+    luminance = _desired_luminance(whole, means)
     brightness = (2 * luminance * mean + C1) / (luminance**2 + mean**2 + C1)
     return (structure * brightness).mean((-2, -1))
 
@@ -83,13 +90,15 @@ def measure_mef_ssimc(
     whole = torch.tensor([[float(frame.mean()) for frame in frames]], dtype=torch.float64)
     total = torch.zeros(len(fused), dtype=torch.float64)
     planes = 3 * (len(frames) + len(fused))
+    box = partial(box_of_maps, size_px=PATCH_PX)
     for rows in strips_of(height, width, planes=planes, window_px=PATCH_PX):
-        quality = mef_ssimc(_stacked(frames, rows)[None], _stacked(fused, rows), whole=whole)
+        parts = _stacked(frames, rows)[None], _stacked(fused, rows)
+        quality = _quality(*parts, whole=whole, box=box)
         total += quality * windows_in(rows, window_px=PATCH_PX)
     return [float(score) for score in total / (height - PATCH_PX + 1)]
 
 
 def _stacked(pictures: Sequence[NDArray[np.uint8]], rows: slice) -> Tensor:
     """Rows of several pictures, (len(pictures), 3, h, W) float64."""
-    stacked = np.stack([picture[rows] for picture in pictures])
-    return torch.from_numpy(stacked).permute(0, 3, 1, 2).double()
+    planes = np.stack([np.moveaxis(picture[rows], 2, 0) for picture in pictures])
+    return torch.from_numpy(planes.astype(np.float64))

@@ -14,6 +14,7 @@ the one frame's own; its pseudo-exposures decide the contrast.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import combinations
 
 import cv2
@@ -21,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mefuse.metrics.strips import strips_of
+from mefuse.metrics.windows import box_of, gaussian_of
 
 Plane = NDArray[np.uint8]
 Map = NDArray[np.float64]
@@ -33,6 +35,8 @@ CONSISTENT = 0.5  # least correlation of two frames where nothing moved
 DISK_PX = 11  # radius; what is consistent over less is chance
 CENTRE = 127.5  # subtracted before squaring, which keeps digits
 _FLOOR = 0.001  # keeps the contrast of flat patches from zero
+_box = partial(box_of, size_px=PATCH_PX)
+_gaussian = partial(gaussian_of, size_px=PATCH_PX, sigma_px=SIGMA_PX)
 
 
 def measure_mef_ssimd(frames: Sequence[Plane], fused: Sequence[Plane]) -> list[float]:
@@ -107,27 +111,12 @@ def _centred(plane: Plane) -> Map:
     return plane.astype(np.float64) - CENTRE
 
 
-def _box(plane: Map) -> Map:
-    """Mean over a patch, whole patches only."""
-    return _valid(cv2.blur(plane, (PATCH_PX, PATCH_PX)))
-
-
-def _gaussian(plane: Map) -> Map:
-    """Mean under the Gaussian window, whole windows only."""
-    return _valid(cv2.GaussianBlur(plane, (PATCH_PX, PATCH_PX), SIGMA_PX))
-
-
-def _valid(plane: object) -> Map:
-    margin = PATCH_PX // 2
-    return np.asarray(plane, np.float64)[margin:-margin, margin:-margin]
-
-
 def _agreement(one: Map, other: Map) -> Map:
     """Correlation of two frames' patches, kept near 1 where both are flat."""
     mean, mean_other = _box(one), _box(other)
     covariance = _box(one * other) - mean * mean_other
     variances = (_box(one**2) - mean**2).clip(0) * (_box(other**2) - mean_other**2).clip(0)
-    return (covariance + STABILITY) / (np.sqrt(variances) + STABILITY)
+    return np.asarray((covariance + STABILITY) / (np.sqrt(variances) + STABILITY))
 
 
 def _contrast(plane: Map) -> Map:

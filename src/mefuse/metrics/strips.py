@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-STRIP_PX = 1 << 19  # pixels of a strip over all planes: its float64 moments stay below 0.2 GB
+STRIP_PX = 1 << 17  # pixels of a strip over all planes: its float64 moments stay below 0.1 GB
 
 
 def strips_of(height: int, width: int, *, planes: int, window_px: int) -> Iterator[slice]:

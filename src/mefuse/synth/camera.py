@@ -73,8 +73,9 @@ class Camera:
 
     def response(self, light: Tensor) -> Tensor:
         """Display-referred values 0..1 of linear light (any shape), at least 0; 1.0 is clipped."""
-        soft = 1 - torch.exp(-light * 1.4)
-        light = (1 - self.shoulder) * light.clamp_max(1) + self.shoulder * soft
+        if self.shoulder > 0:
+            soft = 1 - torch.exp(-light * 1.4)
+            light = (1 - self.shoulder) * light.clamp_max(1) + self.shoulder * soft
         display = light.clamp(0, 1) ** (1 / self.gamma)
         smooth = display * display * (3 - 2 * display)
         return (1 - self.contrast) * display + self.contrast * smooth

@@ -8,23 +8,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mefuse.synth import cutouts
-from mefuse.synth.motion import Motion, Shot, Sway
+from mefuse.synth.cones import MARGIN
+from mefuse.synth.motion import Motion
 from mefuse.synth.pictures import Picture
+from mefuse.synth.shots import Shot, Sway
 
+Floats = NDArray[np.float64]
 Kind = Literal["people", "cars", "things", "leaves", "water"]
 KINDS: tuple[Kind, ...] = ("people", "cars", "things", "leaves", "water")
 _EYE_LEVEL = 0.86  # 1.5 m over 1.75 m: how far below the horizon feet stand, in body heights
 _REFLECTANCE = 0.22  # of an average place, by which its radiance tells its light
-_LARGEST_PX = 1400  # of a drawn thing: finer than its own detail
+_LARGEST_PX = 1100  # of a drawn thing: finer than its own detail
+_GREEN_CELLS = 90
 _LIGHT_CELLS = 6  # along the height: what counts as the same surroundings
 
 
@@ -33,13 +38,16 @@ class Stage:
     """What has to be known of a scene to place things in it.
 
     `light` is `surroundings(...)` of the whole scene, `aspect` its width over its height, `horizon`
-    the height of eye level (None: unknown), `height_px` how finely it will be seen.
+    the height of eye level (None: drawn), `height_px` how finely it will be seen, `smallest` the
+    height of a person far off, `green` the `greenery(...)` of the scene (None: all may sway).
     """
 
     light: Tensor
     aspect: float
     horizon: float | None
     height_px: int
+    smallest: float = 0.15
+    green: Tensor | None = None
 
     def light_at(self, y: float, x: float) -> Tensor:
         """Irradiance (3, 1, 1) on a thing at a place."""
@@ -53,13 +61,21 @@ class Stage:
 def surroundings(radiance: Tensor) -> Tensor:
     """The light on things in a scene, (3, h, w), log: from the whole scene's radiance, small.
 
-    Geometric means of large cells, drawn a third towards the scene's own, since a thing is lit by
+    Geometric means of large cells, drawn half way towards the scene's own, since a thing is lit by
     more than what is behind it.
     """
     log = torch.log(radiance + 1e-4)
     cells = (_LIGHT_CELLS, max(2, round(_LIGHT_CELLS * radiance.shape[2] / radiance.shape[1])))
     local = F.adaptive_avg_pool2d(log, cells)
-    return 0.67 * local + 0.33 * local.mean((1, 2), keepdim=True) - math.log(_REFLECTANCE)
+    return 0.5 * local + 0.5 * local.mean((1, 2), keepdim=True) - math.log(_REFLECTANCE)
+
+
+def greenery(radiance: Tensor) -> Tensor:
+    """How much each place of a scene is leaves or grass, (1, h, w) 0..1, small and soft."""
+    cells = (_GREEN_CELLS, max(2, round(_GREEN_CELLS * radiance.shape[2] / radiance.shape[1])))
+    red, green, blue = F.adaptive_avg_pool2d(radiance, cells).split(1)
+    excess = green / torch.maximum(red, blue).clamp_min(1e-6) - 1.03
+    return F.avg_pool2d((excess * 12).clamp(0, 1), 5, 1, 2, count_include_pad=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +120,8 @@ def draw_motion(
         amount: 0 none, 1 a quiet street, 3 a crowd in the wind.
         kinds: which of them.
     """
+    if stage.horizon is None:
+        stage = replace(stage, horizon=float(rng.uniform(0.3, 0.5)))
     maker = _Maker(rng, stage, clock, photos)
     counts = {kind: int(rng.poisson(amount * mean)) for kind, mean in _USUAL.items()}
     if amount > 0 and not sum(counts[kind] for kind in kinds):
@@ -115,7 +133,7 @@ def draw_motion(
     flying = [maker.piece(rng.uniform(0.05, 0.16)) for _ in range(counts["things"])]
     for _ in range(counts["leaves"]):
         flying += maker.leafage()
-    sways = [maker.foliage() for _ in range(counts["leaves"])]
+    sways = [sway for _ in range(counts["leaves"]) if (sway := maker.foliage())]
     sways += [maker.water() for _ in range(counts["water"])]
     return Motion(
         tuple(standing + flying), tuple(sways), clock.start_s, clock.open_s, clock.reference
@@ -144,7 +162,7 @@ class _Maker:
         own: Sequence[tuple[float, float]] | None = None,
     ) -> tuple[Shot, ...]:  # fmt: skip
         """One shot per frame of a thing that passes `at` (y, x) at the reference's moment."""
-        pixel = height * (1 + 2 * cutouts.MARGIN) / drawn[0].shape[1]
+        pixel = height * (1 + 2 * MARGIN) / drawn[0].shape[1]
         bias = float(2.0 ** self._rng.normal(0, 0.4))
         shots = []
         for k in self._frames:
@@ -161,14 +179,13 @@ class _Maker:
 
     def _foot(self, height: float, below_eye: float) -> float:
         """Where a standing thing meets the ground."""
-        if self._stage.horizon is None:
-            return float(self._rng.uniform(0.45, 1.1))
+        assert self._stage.horizon is not None
         return self._stage.horizon + below_eye * height * float(self._rng.uniform(0.95, 1.1))
 
     def walker(self) -> tuple[Shot, ...]:
         """A person who walks."""
         rng = self._rng
-        height = float(2.0 ** rng.uniform(-2.7, -0.8))
+        height = min(1.3, float(self._stage.smallest * 2.0 ** rng.uniform(0, 1.9)))
         turned = float(rng.choice((-1, 1)) * rng.uniform(0.2, 1))
         pace_hz = rng.uniform(0.8, 1.1)
         start = rng.uniform(0, 2 * np.pi)
@@ -181,7 +198,7 @@ class _Maker:
         )  # fmt: skip
         at = (self._foot(height, _EYE_LEVEL) - height / 2, self._across())
         speed = (0.0, 0.85 * pace_hz * turned * height)
-        shadow = (0.2 * height, 0.035 * height, float(rng.uniform(0.2, 0.6)))
+        shadow = (0.13 * height, 0.025 * height, float(rng.uniform(0.2, 0.6)))
         return self._shots(drawn, height, at=at, speed=speed, shadow=shadow)
 
     def _across(self) -> float:
@@ -232,31 +249,39 @@ class _Maker:
         own = [(0.0, -tip_speed * self._clock.since_reference_s(k)) for k in self._frames]
         return self._shots(drawn, height, at=at, speed=(0.0, tip_speed), own=own)
 
-    def foliage(self) -> Sway:
-        """Part of the scene that moves like leaves: short waves in all directions."""
-        rng = self._rng
+    def foliage(self) -> Sway | None:
+        """Part of the scene that moves like leaves: short waves all ways; None without green."""
+        rng, green = self._rng, self._stage.green
         centre = (float(rng.uniform(0.1, 0.8)), self._across())
+        if green is not None:
+            found = (green[0] > 0.5).nonzero()
+            if not len(found):
+                return None
+            row, column = found[int(rng.integers(len(found)))].tolist()
+            centre = (
+                (row + 0.5) / green.shape[1],
+                (column + 0.5) / green.shape[2] * self._stage.aspect,
+            )
         reach = (float(rng.uniform(0.1, 0.3)), float(rng.uniform(0.12, 0.45)))
         numbers = rng.normal(0, 1, (4, 2))
         numbers *= (2 * np.pi / rng.uniform(0.03, 0.15, (4, 1))) / np.linalg.norm(
             numbers, axis=1, keepdims=True
         )
         swings = rng.normal(0, 1, (4, 2)) * rng.uniform(0.0006, 0.002)
-        return Sway(centre, reach, self._waves(numbers, swings, rng.uniform(3, 12, 4)))
+        waves = self._waves(numbers, swings, rng.uniform(3, 12, 4))
+        return Sway(centre, reach, waves, green, self._stage.aspect)
 
     def water(self) -> Sway:
         """Part of the lower half that moves like water: long flat waves towards us."""
         rng = self._rng
-        horizon = 0.5 if self._stage.horizon is None else self._stage.horizon
-        centre = (min(0.95, horizon + float(rng.uniform(0.15, 0.45))), self._across())
+        assert self._stage.horizon is not None
+        centre = (min(0.95, self._stage.horizon + float(rng.uniform(0.15, 0.45))), self._across())
         reach = (float(rng.uniform(0.12, 0.25)), float(rng.uniform(0.4, 1.0)))
         lengths = np.stack([rng.uniform(0.012, 0.05, 5), rng.uniform(0.1, 0.4, 5)], axis=1)
         numbers = 2 * np.pi / lengths * rng.choice((-1, 1), (5, 2))
         swings = rng.normal(0, 1, (5, 2)) * (0.0015, 0.0008)
         return Sway(centre, reach, self._waves(numbers, swings, rng.uniform(2, 8, 5)))
 
-    def _waves(
-        self, numbers: np.ndarray, swings: np.ndarray, speeds: np.ndarray
-    ) -> np.ndarray:
+    def _waves(self, numbers: Floats, swings: Floats, speeds: Floats) -> Floats:
         phases = self._rng.uniform(0, 2 * np.pi, (len(speeds), 1))
         return np.concatenate((numbers, speeds[:, None], phases, swings), axis=1)

@@ -6,7 +6,6 @@ transforms, and their EXIF says exactly the exposures they were rendered with.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mefuse.errors import WriteError
-from mefuse.frames import Exposure, Metadata
+from mefuse.frames import Metadata
 from mefuse.synth.render import render_room
+from mefuse.synth.tags import ExposedBy, exif_block
 from mefuse.write import check_target, write_picture
 
 EXPOSURE_TIMES_S = (Fraction(1, 320), Fraction(1, 50), Fraction(1, 8))
@@ -42,9 +42,9 @@ class SampleFrame:
     transform: NDArray[np.float64]
 
     @property
-    def exposure(self) -> Exposure:
-        """The exposure as EXIF tells it."""
-        return Exposure(float(self.exposure_time_s), float(F_NUMBER), float(ISO))
+    def exposed(self) -> ExposedBy:
+        """What EXIF tells of it."""
+        return ExposedBy("sample room", self.exposure_time_s, F_NUMBER, ISO)
 
 
 def make_sample(height: int, width: int, *, seed: int) -> list[SampleFrame]:
@@ -89,12 +89,13 @@ def write_sample(
     for path in paths:
         check_target(path, overwrite)
     for path, frame in zip(paths, make_sample(*size, seed=seed), strict=True):
+        height, width = frame.pixels.shape[:2]
         write_picture(
             frame.pixels,
             path,
             format="jpeg",
             quality=_JPEG_QUALITY,
-            metadata=Metadata(exif=_exif(frame)),
+            metadata=Metadata(exif=exif_block(frame.exposed, size=(height, width))),
             overwrite=overwrite,
         )
         yield path
@@ -138,60 +139,3 @@ def _photograph(
         linear <= 0.0031308, 12.92 * linear, 1.055 * np.power(linear, 1 / 2.4) - 0.055
     )
     return np.asarray(np.rint(encoded * 255), np.uint8)
-
-
-def _exif(frame: SampleFrame) -> bytes:
-    """The frame's EXIF as a TIFF structure, little endian: maker, model and the true exposure."""
-    height, width = frame.pixels.shape[:2]
-    first = {
-        0x010F: _text("mefuse"),  # Make
-        0x0110: _text("sample room"),  # Model
-        0x0112: _short(1),  # Orientation
-        0x0131: _text("mefuse sample"),  # Software
-    }
-    exposure = {
-        0x829A: _rational(frame.exposure_time_s),
-        0x829D: _rational(F_NUMBER),
-        0x8827: _short(ISO),
-        0x9000: (7, 4, b"0232"),  # ExifVersion
-        0xA001: _short(1),  # ColorSpace: sRGB
-        0xA002: _long(width),
-        0xA003: _long(height),
-    }
-    header = b"II" + struct.pack("<HI", 42, 8)
-    pointer_bytes = 8 + len(_directory({**first, 0x8769: _long(0)}, start=8))
-    main = _directory({**first, 0x8769: _long(pointer_bytes)}, start=8)
-    return header + main + _directory(exposure, start=pointer_bytes)
-
-
-_Value = tuple[int, int, bytes]  # TIFF type, count, bytes
-
-
-def _text(value: str) -> _Value:
-    return 2, len(value) + 1, value.encode("ascii") + b"\0"
-
-
-def _short(value: int) -> _Value:
-    return 3, 1, struct.pack("<H", value)
-
-
-def _long(value: int) -> _Value:
-    return 4, 1, struct.pack("<I", value)
-
-
-def _rational(value: Fraction) -> _Value:
-    return 5, 1, struct.pack("<II", value.numerator, value.denominator)
-
-
-def _directory(tags: dict[int, _Value], *, start: int) -> bytes:
-    """A TIFF directory at `start`, followed by the values that do not fit into its entries."""
-    entries, values = b"", b""
-    place = start + 2 + 12 * len(tags) + 4
-    for tag, (kind, count, value) in sorted(tags.items()):
-        entries += struct.pack("<HHI", tag, kind, count)
-        if len(value) <= 4:
-            entries += value.ljust(4, b"\0")
-        else:
-            entries += struct.pack("<I", place + len(values))
-            values += value + b"\0" * (len(value) % 2)
-    return struct.pack("<H", len(tags)) + entries + struct.pack("<I", 0) + values

@@ -103,7 +103,11 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         sample = draw_sample(
-            self.rng, self.train_pictures, brackets=recipe.brackets, size_px=recipe.size_px
+            self.rng,
+            self.train_pictures,
+            brackets=recipe.brackets,
+            size_px=recipe.size_px,
+            motion=recipe.motion,
         )
         luma, chroma = fuse_sample(self.network, sample)
         loss = fusion_loss(sample.detail, luma, chroma, recipe)

@@ -20,6 +20,7 @@ class Recipe:
     steps: int = 6000
     brackets: int = 3  # per step
     size_px: int = 320  # side of the detail that is fused
+    motion: float = 0.0  # share of the samples in which things move between the frames
     learning_rate: float = 2e-3
     weight_decay: float = 1e-4
     warmup_steps: int = 100
