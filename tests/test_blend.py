@@ -16,6 +16,7 @@ from mefuse.blend import (
     luma_chroma,
     sense,
     to_rgb,
+    within_gamut,
 )
 
 
@@ -46,6 +47,19 @@ def _fuse(rgb, maps):
 def test_luma_and_chroma_give_the_colour_back():
     rgb = _picture(16, 24)
     assert torch.allclose(to_rgb(*luma_chroma(rgb)), rgb, atol=1e-6)
+
+
+def test_colours_out_of_reach_fade_but_keep_their_luma_and_hue():
+    luma = torch.tensor([[0.9, 0.5, 0.02]])
+    chroma = torch.tensor([[[-0.3, 0.1, 0.2]], [[0.3, 0.05, -0.2]]])
+    fitted = within_gamut(luma, chroma)
+    rgb = to_rgb(luma, fitted)
+    assert rgb.min() > -1e-6
+    assert rgb.max() < 1 + 1e-6
+    assert torch.allclose(luma_chroma(rgb)[0], luma, atol=1e-6)
+    assert torch.equal(fitted[:, 0, 1], chroma[:, 0, 1])
+    assert torch.allclose(fitted[0] * chroma[1], fitted[1] * chroma[0], atol=1e-7)
+    assert fitted.abs().sum() < chroma.abs().sum()
 
 
 def test_luma_of_gray_is_its_value_and_its_chroma_nothing():

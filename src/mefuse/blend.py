@@ -73,6 +73,16 @@ def to_rgb(luma: Tensor, chroma: Tensor) -> Tensor:
     return torch.stack((red, green, blue), -3)
 
 
+def within_gamut(luma: Tensor, chroma: Tensor) -> Tensor:
+    """Chroma (..., 2, H, W) reduced where its RGB would leave 0..1: luma and hue are kept."""
+    neutral = torch.zeros_like(luma)
+    offsets = to_rgb(neutral, chroma)  # what chroma adds to each channel
+    luma = luma.clamp(0, 1)
+    above, below = offsets.amax(-3), -offsets.amin(-3)
+    share = torch.minimum((1 - luma) / above.clamp_min(1e-6), luma / below.clamp_min(1e-6))
+    return chroma * share.clamp(0, 1).unsqueeze(-3)
+
+
 def halve(maps: Tensor) -> Tensor:
     """Half size: (..., 2h, 2w) -> (..., h, w), taps 1 3 3 1."""
     taps = torch.tensor([0.125, 0.375, 0.375, 0.125], dtype=maps.dtype, device=maps.device)

@@ -201,10 +201,28 @@ def _blend_chroma(taken: Sequence[_Bands], fused: Plane, logits: Plane) -> tuple
     return blue, red
 
 
+def _gamut_share(luma: Plane, blue: Plane, red: Plane) -> Plane:
+    """How much of the chroma fits between 0 and 1 around the luma; see `blend.within_gamut`."""
+    added = (red * np.float32(1.402), blue * np.float32(1.772))
+    green = (added[0] * np.float32(-LUMA[0]) + added[1] * np.float32(-LUMA[2])) / np.float32(
+        LUMA[1]
+    )
+    above = np.maximum(np.maximum(added[0], added[1]), green)
+    below = -np.minimum(np.minimum(added[0], added[1]), green)
+    luma = np.clip(luma, 0, 1)
+    share = np.minimum(
+        (1 - luma) / np.maximum(above, np.float32(1e-6)), luma / np.maximum(below, np.float32(1e-6))
+    )
+    return _plane(np.clip(share, 0, 1, out=share))
+
+
 def _to_pixels(luma: Plane, blue: Plane, red: Plane, depth: int) -> NDArray[Any]:
     """Clipped and rounded RGB."""
     full_scale, dtype = (255.0, np.uint8) if depth == 8 else (65535.0, np.uint16)
     to_rgb = (np.linalg.inv(_TO_YCC.astype(np.float64)) * full_scale).astype(np.float32)
+    share = _gamut_share(luma, blue, red)
+    blue *= share
+    red *= share
     rgb = _plane(cv2.transform(cv2.merge((luma, blue, red)), to_rgb))
     rgb += np.float32(0.5)
     np.clip(rgb, 0, full_scale + 0.49, out=rgb)

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mefuse.blend import Maps, blend_fine, decompose, sense, to_rgb
+from mefuse.blend import Maps, blend_fine, decompose, sense, to_rgb, within_gamut
 
 
 class DeviceArithmetic:
@@ -36,7 +36,7 @@ class DeviceArithmetic:
         """See `blend_cpu.blend_frames`."""
         luma, chroma = blend_fine(decompose(self._uploaded(frames)), coarse, maps)
         full_scale, dtype = (255, np.uint8) if depth == 8 else (65535, np.uint16)
-        rgb = to_rgb(luma, chroma)[0].clamp(0, 1).mul(full_scale).round()
+        rgb = to_rgb(luma, within_gamut(luma, chroma))[0].clamp(0, 1).mul(full_scale).round()
         return rgb.permute(1, 2, 0).cpu().numpy().astype(dtype)
 
     def _uploaded(self, frames: Sequence[NDArray[Any]]) -> Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mefuse.blend import to_rgb
+from mefuse.blend import to_rgb, within_gamut
 from mefuse.metrics.mef_ssim import gray, mef_ssim
 from mefuse.metrics.mef_ssimc import mef_ssimc
 from mefuse.models.ipl import CELL_PX, Region
@@ -90,7 +90,8 @@ class Validation:
             for case in cases:
                 luma, chroma = fuse(case.sample)
                 frames = case.sample.detail[0].cpu()
-                ours.append(_scores(frames, to_rgb(luma, chroma)[0].cpu()))
+                fused = to_rgb(luma, within_gamut(luma, chroma))
+                ours.append(_scores(frames, fused[0].cpu()))
             for i, measure in enumerate(("structure", "colour")):
                 loss = 1 - np.array([score[i] for score in ours])
                 yardstick = 1 - np.array([case.mertens[i] for case in cases])
