@@ -258,11 +258,16 @@ def blend_fine(bands: Bands, coarse: Tensor, maps: Maps) -> tuple[Tensor, Tensor
 
 
 def _blend_chroma(bands: Bands, fused: Tensor, logits: Tensor) -> Tensor:
-    """Mean over frames, weighted by colourfulness and the network's logits: (B, 2, H, W)."""
-    powers = enlarge(torch.exp(logits - logits.amax(1, keepdim=True)), GRID)
-    hue = ((CLIP_END - bands.peak) / (CLIP_END - CLIP_START)).clamp(CLIP_SHARE, 1)
-    weights = powers * hue * (bands.chroma.abs().sum(2) + CHROMA_FLOOR)  # B, N, H, W
+    """Mean over frames, weighted by colourfulness, hue and the network's logits: (B, 2, H, W).
+
+    Weights are made at half resolution and interpolated, as those of the bands.
+    """
+    peak, whole, target = (_mean_pool(x, 2) for x in (bands.peak, bands.whole, fused[:, None]))
+    powers = enlarge(torch.exp(logits - logits.amax(1, keepdim=True)), GRID // 2)
+    hue = ((CLIP_END - peak) / (CLIP_END - CLIP_START)).clamp(CLIP_SHARE, 1)
+    colourfulness = _mean_pool(bands.chroma, 2).abs().sum(2)  # B, N, H/2, W/2
+    weights = powers * hue * (colourfulness + CHROMA_FLOOR)
     weights = weights / weights.sum(1, keepdim=True)
-    ratio = (fused[:, None].clamp(0, 1) + FOLLOW_FLOOR) / (bands.whole + FOLLOW_FLOOR)
+    ratio = (target.clamp(0, 1) + FOLLOW_FLOOR) / (whole + FOLLOW_FLOOR)
     weights = weights * ratio.clamp(*FOLLOW_LIMITS) ** FOLLOW_POWER
-    return (weights[:, :, None] * bands.chroma).sum(1)
+    return (enlarge(weights, 2)[:, :, None] * bands.chroma).sum(1)

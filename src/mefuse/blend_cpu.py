@@ -35,15 +35,9 @@ from mefuse.blend import (
 
 Plane = NDArray[np.float32]
 
-# Rows: luma, blue and red difference, as `blend.luma_chroma`.
-_TO_YCC = np.array(
-    [
-        LUMA,
-        [-LUMA[0] / 1.772, -LUMA[1] / 1.772, (1 - LUMA[2]) / 1.772],
-        [(1 - LUMA[0]) / 1.402, -LUMA[1] / 1.402, -LUMA[2] / 1.402],
-    ],
-    dtype=np.float32,
-)
+_BLUE, _RED = 1.772, 1.402  # what one unit of chroma adds to its channel
+_GREEN = (-LUMA[2] * _BLUE / LUMA[1], -LUMA[0] * _RED / LUMA[1])  # and to green
+_HUE_SLOPE = np.float32(1 / (CLIP_END - CLIP_START))
 _BINOMIAL = np.array([0.25, 0.5, 0.25], dtype=np.float32)
 
 
@@ -65,9 +59,16 @@ def _plane(values: NDArray[Any]) -> Plane:
     return np.asarray(values, dtype=np.float32)
 
 
-def _unit(frame: NDArray[Any]) -> Plane:
-    """A frame, uint8 or uint16, as float32, 0..1."""
-    return _plane(np.multiply(frame, np.float32(1 / np.iinfo(frame.dtype).max), dtype=np.float32))
+def _channels(frame: NDArray[Any]) -> tuple[list[Plane], Plane]:
+    """Red, green, blue and luma of a frame (H, W, 3) uint8 or uint16, 0..1."""
+    scale = np.float32(1 / np.iinfo(frame.dtype).max)
+    channels = []
+    for channel in cv2.split(frame):
+        plane = channel.astype(np.float32)
+        plane *= scale
+        channels.append(plane)
+    luma = cv2.addWeighted(channels[0], LUMA[0], channels[1], LUMA[1], 0.0)
+    return channels, _plane(cv2.scaleAdd(channels[2], LUMA[2], luma))
 
 
 def _halve(plane: Plane) -> Plane:
@@ -88,12 +89,13 @@ def _enlarge(plane: Plane, factor: int) -> Plane:
     return _plane(cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR))
 
 
-def _decompose(pixels: Plane) -> _Bands:
-    """Takes a frame (H, W, 3), 0..1, apart."""
-    luma, blue, red = (_plane(p) for p in cv2.split(cv2.transform(pixels, _TO_YCC)))
+def _decompose(frame: NDArray[Any]) -> _Bands:
+    """Takes a frame (H, W, 3) uint8 or uint16 apart; values 0..1."""
+    (red, green, blue), luma = _channels(frame)
     fine, energies, smallest = _fine_bands(luma)
-    channels = cv2.split(pixels)
-    peak = _plane(cv2.max(cv2.max(channels[0], channels[1]), channels[2]))
+    peak = _plane(cv2.max(cv2.max(red, green), blue))
+    blue = _plane(cv2.addWeighted(blue, 1 / _BLUE, luma, -1 / _BLUE, 0.0))
+    red = _plane(cv2.addWeighted(red, 1 / _RED, luma, -1 / _RED, 0.0))
     return _Bands(fine, energies, smallest, luma, peak, blue, red)
 
 
@@ -119,14 +121,13 @@ def sense_frames(frames: Sequence[NDArray[Any]]) -> tuple[torch.Tensor, ...]:
     """
     lumas, energies, colours = [], [], []
     for frame in frames:
-        pixels = _unit(frame)
-        luma = _plane(cv2.transform(pixels, _TO_YCC[:1]))
+        channels, luma = _channels(frame)
         _, energy, smallest = _fine_bands(luma)
         lumas.append(smallest)
         energies.append([_reduce(e, GRID >> (i + 1)) for i, e in enumerate(energy)])
-        colours.append(_reduce(pixels, GRID))
+        colours.append(np.stack([_reduce(channel, GRID) for channel in channels]))
     left = torch.from_numpy(np.stack(lumas))[None]
-    small = torch.from_numpy(np.stack(colours)).permute(0, 3, 1, 2)[None]
+    small = torch.from_numpy(np.stack(colours))[None]
     pooled = [torch.from_numpy(np.stack(level))[None] for level in zip(*energies, strict=True)]
     return *blend.describe(small, left, pooled), left
 
@@ -145,7 +146,7 @@ def blend_frames(
     Returns:
         (H, W, 3) uint8 or uint16, RGB.
     """
-    taken = [_decompose(_unit(frame)) for frame in frames]
+    taken = [_decompose(frame) for frame in frames]
     logits, gains = maps.logits[0].numpy(), maps.gains[0].numpy()
     luma = coarse[0].numpy()
     for level in reversed(range(FINE)):
@@ -179,51 +180,49 @@ def _softmax(scores: list[Plane]) -> list[Plane]:
 
 
 def _blend_chroma(taken: Sequence[_Bands], fused: Plane, logits: Plane) -> tuple[Plane, Plane]:
-    """Blue and red difference, weighted by colourfulness and logits, following the luma."""
+    """Blue and red difference, weighted by colourfulness, hue and logits, following the luma."""
     highest = logits.max(0)
-    target = np.clip(fused, 0, 1) + np.float32(FOLLOW_FLOOR)
-    total, blue, red = (np.zeros_like(fused) for _ in range(3))
+    target = np.clip(_reduce(fused, 2), 0, 1) + np.float32(FOLLOW_FLOOR)
+    weights = []
     for bands, logit in zip(taken, logits, strict=True):
-        weight = np.abs(bands.blue)
-        weight += np.abs(bands.red)
+        weight = np.abs(_reduce(bands.blue, 2)) + np.abs(_reduce(bands.red, 2))
         weight += np.float32(CHROMA_FLOOR)
-        weight *= _enlarge(np.exp(logit - highest), GRID)
-        hue = (np.float32(CLIP_END) - bands.peak) * np.float32(1 / (CLIP_END - CLIP_START))
-        weight *= np.clip(hue, CLIP_SHARE, 1, out=hue)
-        total += weight
-        ratio = target / (bands.whole + np.float32(FOLLOW_FLOOR))
-        np.clip(ratio, *FOLLOW_LIMITS, out=ratio)
-        weight *= _plane(cv2.pow(ratio, FOLLOW_POWER))
-        blue += weight * bands.blue
-        red += weight * bands.red
-    blue /= total
-    red /= total
+        weight *= _enlarge(np.exp(logit - highest), GRID // 2)
+        hue = (np.float32(CLIP_END) - _reduce(bands.peak, 2)) * _HUE_SLOPE
+        weights.append(weight * np.clip(hue, CLIP_SHARE, 1))
+    total = np.sum(weights, axis=0)
+    blue, red = np.zeros_like(fused), np.zeros_like(fused)
+    for bands, weight in zip(taken, weights, strict=True):
+        ratio = target / (_reduce(bands.whole, 2) + np.float32(FOLLOW_FLOOR))
+        follow = _plane(cv2.pow(np.clip(ratio, *FOLLOW_LIMITS), FOLLOW_POWER))
+        share = _enlarge(weight / total * follow, 2)
+        blue += share * bands.blue
+        red += share * bands.red
     return blue, red
 
 
 def _gamut_share(luma: Plane, blue: Plane, red: Plane) -> Plane:
     """How much of the chroma fits between 0 and 1 around the luma; see `blend.within_gamut`."""
-    added = (red * np.float32(1.402), blue * np.float32(1.772))
-    green = (added[0] * np.float32(-LUMA[0]) + added[1] * np.float32(-LUMA[2])) / np.float32(
-        LUMA[1]
-    )
-    above = np.maximum(np.maximum(added[0], added[1]), green)
-    below = -np.minimum(np.minimum(added[0], added[1]), green)
+    to_red, to_blue = red * np.float32(_RED), blue * np.float32(_BLUE)
+    to_green = _plane(cv2.addWeighted(blue, _GREEN[0], red, _GREEN[1], 0.0))
+    above = cv2.max(cv2.max(to_red, to_blue), to_green)
+    below = -cv2.min(cv2.min(to_red, to_blue), to_green)
     luma = np.clip(luma, 0, 1)
-    share = np.minimum(
-        (1 - luma) / np.maximum(above, np.float32(1e-6)), luma / np.maximum(below, np.float32(1e-6))
-    )
-    return _plane(np.clip(share, 0, 1, out=share))
+    tiny = np.float32(1e-6)
+    share = cv2.min((1 - luma) / np.maximum(above, tiny), luma / np.maximum(below, tiny))
+    return _plane(np.clip(share, 0, 1))
 
 
 def _to_pixels(luma: Plane, blue: Plane, red: Plane, depth: int) -> NDArray[Any]:
-    """Clipped and rounded RGB."""
-    full_scale, dtype = (255.0, np.uint8) if depth == 8 else (65535.0, np.uint16)
-    to_rgb = (np.linalg.inv(_TO_YCC.astype(np.float64)) * full_scale).astype(np.float32)
+    """RGB, its chroma within the gamut; OpenCV rounds and clips as it converts."""
+    full, kind = (255.0, cv2.CV_8U) if depth == 8 else (65535.0, cv2.CV_16U)
     share = _gamut_share(luma, blue, red)
     blue *= share
     red *= share
-    rgb = _plane(cv2.transform(cv2.merge((luma, blue, red)), to_rgb))
-    rgb += np.float32(0.5)
-    np.clip(rgb, 0, full_scale + 0.49, out=rgb)
-    return rgb.astype(dtype)
+    green = cv2.addWeighted(luma, full, blue, _GREEN[0] * full, 0.0)
+    channels = (
+        cv2.addWeighted(luma, full, red, _RED * full, 0.0, dtype=kind),
+        cv2.addWeighted(green, 1.0, red, _GREEN[1] * full, 0.0, dtype=kind),
+        cv2.addWeighted(luma, full, blue, _BLUE * full, 0.0, dtype=kind),
+    )
+    return np.asarray(cv2.merge(channels))
