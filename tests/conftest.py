@@ -9,9 +9,14 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from hypothesis import settings
 from numpy.typing import NDArray
 
 from helpers import encoded, exposed, exposure_exif, jpeg_with_exif, textured_light
+
+# The same cases in every run; `--hypothesis-profile=default` draws new ones.
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile("repeatable")
 
 HEIGHT, WIDTH = 240, 320
 _MARGIN = 16
