@@ -1,6 +1,6 @@
 """The arithmetic of `blend.py` for frames in host memory, in OpenCV's vector primitives.
 
-Plain float32 without gradients, one region at a time, an order of magnitude faster on a processor
+Plain float32 without gradients, one region at a time, several times faster on a processor
 than the same in torch. `blend.py` is the definition; a test holds the two together. Knows no
 network, no slice and no file.
 """
