@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "errors": "",
     "settings": "",
     "frames": "",
+    "plan": "errors",
     "slices": "",
     "clock": "",
     "memory": "",
