@@ -6,10 +6,10 @@ terminal.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -31,6 +31,15 @@ from mefuse.slices import GRID_PX, Rect
 Output = str | Path | BinaryIO
 
 _DEFAULTS = FuseSettings()
+_NO_PIXELS: NDArray[np.uint8] = np.empty((0, 0, 3), np.uint8)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Aligned:
+    """How the frames of a bracket lie on its reference, and what to fuse of it."""
+
+    alignments: tuple[Alignment, ...]
+    crop: Rect
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,9 +47,80 @@ class _Result:
     """A fused bracket before it is written."""
 
     fused: Fused
-    alignments: tuple[Alignment, ...]
-    crop: Rect
+    aligned: _Aligned
     device: str
+
+
+class Fusion:
+    """One bracket on its way through the pipeline: read, align, fuse, write, then report.
+
+    The steps are called in this order, each once, from any thread: a batch overlaps those of
+    different brackets. After `fuse` only the fused pixels are held, after `write` none.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[str | Path],
+        output: Output,
+        *,
+        settings: FuseSettings = _DEFAULTS,
+        on_progress: Progress | None = None,
+    ) -> None:
+        """Refuses what can be refused before any work; see `fuse_files`."""
+        self._clock = Clock(on_progress)
+        self._output, self._settings = output, settings
+        _check(output, settings)
+        self._sources = discover.find_sources(paths)
+
+    def read(self) -> int:
+        """Decodes the frames; returns how many bytes their pixels take."""
+        with self._clock.step("read", len(self._sources)) as advance:
+            self._bracket = read.read_bracket(
+                self._sources, reference=self._settings.reference, on_frame=advance
+            )
+        return sum(frame.pixels.nbytes for frame in self._bracket.frames)
+
+    def align(self) -> None:
+        """Finds out how the frames lie on the reference."""
+        self._aligned = _align_bracket(self._bracket, settings=self._settings, clock=self._clock)
+
+    def fuse(self, load: Callable[[], Fuser]) -> int:
+        """Fuses, and lets go of the frames; returns how many bytes the fused pixels take.
+
+        Args:
+            load: gives the model; it may wait until that is loaded.
+        """
+        form = _form(self._output, self._settings, is_16_bit=_is_16_bit(self._bracket))
+        self._format = form.name
+        self._result = _fuse_bracket(
+            self._bracket, self._aligned, load,
+            settings=self._settings, depth=form.depth, clock=self._clock,
+        )  # fmt: skip
+        self._bracket = _without_pixels(self._bracket)
+        self._size = self._result.fused.pixels.shape[:2]
+        return self._result.fused.pixels.nbytes
+
+    def write(self, file: BinaryIO | None = None) -> None:
+        """Writes the fused pixels: into the output, or as its bytes into an open file instead."""
+        target = Path(self._output) if isinstance(self._output, str | Path) else self._output
+        with self._clock.step("write"):
+            write.write_picture(
+                self._result.fused.pixels,
+                target if file is None else file,
+                format=self._format,
+                quality=self._settings.quality,
+                metadata=self._bracket.frames[self._bracket.reference].metadata,
+                overwrite=self._settings.overwrite,
+            )
+        fused = replace(self._result.fused, pixels=_NO_PIXELS)
+        self._result = replace(self._result, fused=fused)
+
+    def report(self) -> FuseReport:
+        """What was done, with the time of each step."""
+        return _report(
+            self._output, self._bracket, self._result,
+            size=self._size, settings=self._settings, seconds=self._clock.seconds(),
+        )  # fmt: skip
 
 
 def fuse_files(
@@ -66,24 +146,13 @@ def fuse_files(
     Raises:
         MefuseError: one of its kinds; then nothing was written.
     """
-    clock = Clock(on_progress)
-    _check(output, settings)
-    sources = discover.find_sources(paths)
+    fusion = Fusion(paths, output, settings=settings, on_progress=on_progress)
     with _loading(settings) as loading:
-        with clock.step("read", len(sources)) as advance:
-            bracket = read.read_bracket(sources, reference=settings.reference, on_frame=advance)
-        form = _form(output, settings, is_16_bit=_is_16_bit(bracket))
-        result = _fuse_bracket(bracket, loading, settings=settings, depth=form.depth, clock=clock)
-    with clock.step("write"):
-        write.write_picture(
-            result.fused.pixels,
-            Path(output) if isinstance(output, str | Path) else output,
-            format=form.name,
-            quality=settings.quality,
-            metadata=bracket.frames[bracket.reference].metadata,
-            overwrite=settings.overwrite,
-        )
-    return _report(output, bracket, result, settings=settings, seconds=clock.seconds())
+        fusion.read()
+        fusion.align()
+        fusion.fuse(loading.result)
+    fusion.write()
+    return fusion.report()
 
 
 def fuse_pixels(
@@ -105,7 +174,11 @@ def fuse_pixels(
     bracket = read.bracket_of_pixels(frames, reference=settings.reference)
     depth: Depth = settings.depth or (16 if _is_16_bit(bracket) else 8)
     with _loading(settings) as loading:
-        result = _fuse_bracket(bracket, loading, settings=settings, depth=depth, clock=Clock())
+        clock = Clock()
+        aligned = _align_bracket(bracket, settings=settings, clock=clock)
+        result = _fuse_bracket(
+            bracket, aligned, loading.result, settings=settings, depth=depth, clock=clock
+        )
     return result.fused.pixels
 
 
@@ -139,22 +212,20 @@ def _is_16_bit(bracket: Bracket) -> bool:
     return bracket.frames[0].pixels.dtype == np.uint16
 
 
+def load_model(settings: FuseSettings) -> Fuser:
+    """The model that these settings ask for, loaded and on its device; see `models.load_fuser`."""
+    return load_fuser(settings.model, device=settings.device)
+
+
 @contextmanager
 def _loading(settings: FuseSettings) -> Iterator[Future[Fuser]]:
     """The model while it loads beside the reading: importing torch takes longer than decoding."""
     with ThreadPoolExecutor(1, thread_name_prefix="load") as pool:
-        yield pool.submit(load_fuser, settings.model, device=settings.device)
+        yield pool.submit(load_model, settings)
 
 
-def _fuse_bracket(
-    bracket: Bracket,
-    loading: Future[Fuser],
-    *,
-    settings: FuseSettings,
-    depth: int,
-    clock: Clock,
-) -> _Result:
-    """Aligns, crops and fuses."""
+def _align_bracket(bracket: Bracket, *, settings: FuseSettings, clock: Clock) -> _Aligned:
+    """Aligns, and finds the area to fuse."""
     pixels = [frame.pixels for frame in bracket.frames]
     with clock.step("align", len(pixels)) as advance:
         if settings.align and len(pixels) > 1:
@@ -168,18 +239,37 @@ def _fuse_bracket(
         names = [str(frame.source.path) for frame in bracket.frames]
         whole = Rect(0, 0, *size)
         crop = common_area(transforms, size, names=names) if settings.crop else whole
+    return _Aligned(alignments, crop)
+
+
+def _fuse_bracket(
+    bracket: Bracket,
+    aligned: _Aligned,
+    load: Callable[[], Fuser],
+    *,
+    settings: FuseSettings,
+    depth: int,
+    clock: Clock,
+) -> _Result:
+    """Fuses what is aligned."""
     with clock.step("fuse"):
-        fuser = loading.result()
+        fuser = load()
         fused = fuser.fuse(
-            pixels,
-            transforms=transforms,
-            crop=crop,
+            [frame.pixels for frame in bracket.frames],
+            transforms=[alignment.transform for alignment in aligned.alignments],
+            crop=aligned.crop,
             reference=bracket.reference,
             depth=depth,
-            slice_size=_slice_size(settings, crop),
+            slice_size=_slice_size(settings, aligned.crop),
             on_slice=lambda done, total: clock.tell("fuse", done, total),
         )
-    return _Result(fused, alignments, crop, fuser.device)
+    return _Result(fused, aligned, fuser.device)
+
+
+def _without_pixels(bracket: Bracket) -> Bracket:
+    """The same bracket, its frames' pixels let go: what is left is what a report tells."""
+    frames = tuple(replace(frame, pixels=_NO_PIXELS) for frame in bracket.frames)
+    return replace(bracket, frames=frames)
 
 
 def _unaligned(is_reference: bool) -> Alignment:
@@ -199,23 +289,23 @@ def _report(
     bracket: Bracket,
     result: _Result,
     *,
+    size: tuple[int, int],
     settings: FuseSettings,
     seconds: dict[str, float],
 ) -> FuseReport:
     """What was done."""
-    height, width = result.fused.pixels.shape[:2]
     frames = tuple(
         _frame_report(bracket, index, alignment)
-        for index, alignment in enumerate(result.alignments)
+        for index, alignment in enumerate(result.aligned.alignments)
     )
     return FuseReport(
         output=_name_of(output),
         model=settings.model,
         device=result.device,
-        size=(height, width),
+        size=size,
         reference=frames[bracket.reference].path,
         frames=frames,
-        crop=result.crop,
+        crop=result.aligned.crop,
         seconds=seconds,
         peak_memory_bytes=peak_memory_bytes(),
         cache_bytes=result.fused.cache_bytes,
@@ -247,7 +337,7 @@ def _warnings(bracket: Bracket, result: _Result, *, settings: FuseSettings) -> t
     if settings.align:
         collected += [
             f"{frame.source.path}: could not be aligned, left as it is; look for ghosts"
-            for frame, alignment in zip(bracket.frames, result.alignments, strict=True)
+            for frame, alignment in zip(bracket.frames, result.aligned.alignments, strict=True)
             if alignment.method == "none" and alignment.residual_px is None
         ]
     return tuple(dict.fromkeys(collected))
