@@ -1,7 +1,8 @@
-"""How much memory this process has taken at most."""
+"""How much memory this process has taken at most, and how much the machine has."""
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -23,3 +24,17 @@ def peak_memory_bytes() -> int | None:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def machine_memory_bytes() -> int | None:
+    """The memory that this process may use: the machine's, or less where a container limits it.
+
+    None where the system does not tell.
+    """
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return None
+    limit = Path("/sys/fs/cgroup/memory.max")
+    text = limit.read_text().strip() if limit.exists() else "max"
+    return min(memory, int(text)) if text.isdigit() else memory
