@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeVar
 
 import click
 
 from mefuse.cli import SHOW_TRACEBACK
-from mefuse.settings import FuseSettings
+from mefuse.errors import InputError
+from mefuse.models import MODELS
+from mefuse.settings import Depth, FuseSettings
 from mefuse.slices import GRID_PX
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -32,6 +36,95 @@ class SliceSize(click.ParamType[Any]):
                 f"{value!r} is neither a multiple of {GRID_PX} nor the word whole", param, ctx
             )
         return int(value)
+
+
+_FUSING = (
+    click.option(
+        "--model",
+        type=click.Choice(list(MODELS)),
+        default=DEFAULTS.model,
+        show_default=True,
+        help="What fuses; `mefuse info` describes them.",
+    ),
+    click.option("--no-align", is_flag=True, help="Take the frames as they lie (tripod)."),
+    click.option("--no-crop", is_flag=True, help="Keep borders that not all frames cover."),
+    click.option(
+        "--device",
+        default=DEFAULTS.device,
+        show_default=True,
+        metavar="auto|cpu|cuda[:N]",
+        help="Where the network runs; a device asked for by name has to be there.",
+    ),
+    click.option(
+        "--slice-size",
+        type=SliceSize(),
+        metavar="PX|whole",
+        help="Side of the slices, a multiple of 64, or whole.  [default: by the model]",
+    ),
+    click.option(
+        "--depth",
+        type=click.Choice(["8", "16"]),
+        help="Bits per channel.  [default: as the frames, if the format can]",
+    ),
+    click.option(
+        "--quality",
+        type=click.IntRange(1, 100),
+        default=DEFAULTS.quality,
+        show_default=True,
+        help="JPEG quality.",
+    ),
+    click.option(
+        "--format",
+        "format_",
+        type=click.Choice(["png", "jpeg", "tiff"]),
+        help="Format to write.  [default: by the extension; png to standard output]",
+    ),
+)
+
+
+def fusing_options(command: Command) -> Command:
+    """Adds what decides the fused pixels and their file; `fuse_settings` reads it."""
+    for option in reversed(_FUSING):
+        command = option(command)
+    return command
+
+
+def fuse_settings(options: dict[str, Any], *, reference: int | None) -> FuseSettings:
+    """The options of `fusing_options` and `overwrite_option` as the library takes them."""
+    depths: dict[str | None, Depth | None] = {None: None, "8": 8, "16": 16}
+    return FuseSettings(
+        model=options["model"],
+        reference=reference,
+        align=not options["no_align"],
+        crop=not options["no_crop"],
+        device=options["device"],
+        slice_size=options["slice_size"],
+        depth=depths[options["depth"]],
+        format=options["format_"],
+        quality=options["quality"],
+        overwrite=options["overwrite"],
+    )
+
+
+def listed_paths(paths: Sequence[str], *, null: bool, name: str) -> list[str]:
+    """The paths, with the list on standard input in the place of -; `name` is the argument's.
+
+    Raises:
+        InputError: the list is empty.
+    """
+    if "-" not in paths:
+        if null:
+            raise click.UsageError(f"--null needs - among {name}: the list on standard input.")
+        return list(paths)
+    if paths.count("-") > 1:
+        raise click.UsageError(f"- can stand among {name} only once.")
+    listed = sys.stdin.buffer.read().split(b"\0" if null else b"\n")
+    found = [os.fsdecode(path) for path in listed if path]
+    place = paths.index("-")
+    found = [*paths[:place], *found, *paths[place + 1 :]]
+    if not found:
+        raise InputError("standard input: no paths in the list; check the command before the pipe")
+    return found
 
 
 def overwrite_option(command: Command) -> Command:
