@@ -204,7 +204,7 @@ class _Object:
 
 
 def _is_name(text: str) -> bool:
-    """Whether a text can be a file name: it may have surrogates only for bytes that are no UTF-8."""
+    """Whether a text can be a file name; its surrogates have to stand for bytes."""
     try:
         os.fsencode(text)
     except UnicodeEncodeError:

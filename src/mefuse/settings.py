@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Depth = Literal[8, 16]
+Prefer = Literal["raw", "jpeg"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +26,14 @@ class FuseSettings:
     format: str | None = None  # None: by the output's extension
     quality: int = 95  # JPEG, 1..100
     overwrite: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSettings:
+    """Everything that decides which files become which brackets."""
+
+    recursive: bool = False  # look into the folders of a folder
+    prefer: Prefer = "raw"  # which file of a RAW+JPEG pair is used
+    size: int | None = None  # frames of every bracket; None: as the exposures tell
+    gap_s: float | None = None  # longest pause between two frames; None: chosen from the exposures
+    by_folder: bool = False  # every folder is one bracket
