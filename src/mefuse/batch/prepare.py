@@ -17,9 +17,9 @@ from mefuse.batch.gather import find_frames, plan_of, roots_of
 from mefuse.batch.jobs import Job, Naming, Shard, plan_jobs
 from mefuse.batch.manifest import Manifest
 from mefuse.batch.names import DEFAULT_TEMPLATE, Template
+from mefuse.batch.outcome import Summary
 from mefuse.batch.resume import Conditions, Decision, decide, picture_settings
 from mefuse.batch.run import BatchSettings, Engine, Hooks, JobList, JobSource, run_batch
-from mefuse.batch.outcome import Summary
 from mefuse.batch.watch import Watch, WatchSettings
 from mefuse.errors import InputError, WriteError
 from mefuse.models import find_model
