@@ -12,7 +12,7 @@ import click
 from mefuse.cli import SHOW_TRACEBACK
 from mefuse.errors import InputError
 from mefuse.models import MODELS
-from mefuse.settings import Depth, FuseSettings
+from mefuse.settings import Depth, FuseSettings, GroupSettings
 from mefuse.slices import GRID_PX
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -103,6 +103,52 @@ def fuse_settings(options: dict[str, Any], *, reference: int | None) -> FuseSett
         format=options["format_"],
         quality=options["quality"],
         overwrite=options["overwrite"],
+    )
+
+
+_GROUPING = (
+    click.option("--recursive", is_flag=True, help="Look into the folders of folders, too."),
+    click.option(
+        "--by-folder", is_flag=True, help="Take every folder for one bracket, as it lies."
+    ),
+    click.option(
+        "--size",
+        type=click.IntRange(2),
+        metavar="N",
+        help="Frames of every bracket.  [default: as the exposures tell]",
+    ),
+    click.option(
+        "--gap",
+        type=click.FloatRange(0),
+        metavar="S",
+        help="Longest pause inside a bracket, in seconds from the end of one exposure to the start "
+        "of the next.  [default: as the pauses tell, at most 60]",
+    ),
+    click.option(
+        "--prefer",
+        type=click.Choice(["raw", "jpeg"]),
+        default=GroupSettings().prefer,
+        show_default=True,
+        help="Which file of a RAW+JPEG pair to take.",
+    ),
+)
+
+
+def grouping_options(command: Command) -> Command:
+    """Adds what decides which files become which brackets; `group_settings` reads it."""
+    for option in reversed(_GROUPING):
+        command = option(command)
+    return command
+
+
+def group_settings(options: dict[str, Any]) -> GroupSettings:
+    """The options of `grouping_options` as the library takes them."""
+    return GroupSettings(
+        recursive=options["recursive"],
+        prefer=options["prefer"],
+        size=options["size"],
+        gap_s=options["gap"],
+        by_folder=options["by_folder"],
     )
 
 
