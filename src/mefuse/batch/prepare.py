@@ -7,7 +7,7 @@ would do, `Batch.run` does it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -18,7 +18,13 @@ from mefuse.batch.jobs import Job, Naming, Shard, plan_jobs
 from mefuse.batch.manifest import Manifest
 from mefuse.batch.names import DEFAULT_TEMPLATE, Template
 from mefuse.batch.outcome import Summary
-from mefuse.batch.resume import Conditions, Decision, decide, picture_settings
+from mefuse.batch.resume import (
+    Conditions,
+    Decision,
+    decide,
+    picture_settings,
+    weights_of,
+)
 from mefuse.batch.run import BatchSettings, Engine, Hooks, JobList, JobSource, run_batch
 from mefuse.batch.watch import Watch, WatchSettings
 from mefuse.errors import InputError, WriteError
@@ -40,10 +46,10 @@ class BatchRequest:
     folder: Path
     paths: tuple[Path, ...] = ()
     plan: Plan | None = None
-    fuse: FuseSettings = FuseSettings()
-    group: GroupSettings = GroupSettings()
+    fuse: FuseSettings = field(default_factory=FuseSettings)
+    group: GroupSettings = field(default_factory=GroupSettings)
     template: str = DEFAULT_TEMPLATE
-    shard: Shard = Shard()
+    shard: Shard = field(default_factory=Shard)
     fail_fast: bool = False
     watch: WatchSettings | None = None
 
@@ -98,7 +104,7 @@ class Batch:
     def conditions(self) -> Conditions:
         """What decides the pictures beside their frames."""
         fuse = self.request.fuse
-        return Conditions(picture_settings(fuse), _weights_of(fuse))
+        return Conditions(picture_settings(fuse), weights_of(fuse))
 
 
 def prepare(request: BatchRequest) -> Batch:
@@ -144,14 +150,3 @@ def _planned(request: BatchRequest, folder: Path, own: frozenset[Path]) -> Plan:
         found = f"{request.paths[0]}: has" if request.paths else "the plan has"
         raise InputError(f"{found} no brackets; see what `mefuse group` says of each file")
     return plan
-
-
-def _weights_of(settings: FuseSettings) -> dict[str, str] | None:
-    """The name and the hash of the model's weights, None for a model without any."""
-    name = find_model(settings.model).weights_name
-    if name is None:
-        return None
-    from mefuse import weights  # loads torch
-
-    found = weights.describe(name)
-    return {"name": found.name, "sha256": found.sha256}

@@ -15,6 +15,7 @@ from mefuse import __version__
 from mefuse.batch.identity import is_same
 from mefuse.batch.jobs import Job
 from mefuse.batch.manifest import Record
+from mefuse.models import find_model
 from mefuse.settings import FuseSettings
 
 # What a user may change without any pixel or byte of the picture changing.
@@ -57,6 +58,17 @@ class Conditions:
 def picture_settings(settings: FuseSettings) -> dict[str, Any]:
     """The settings that decide a picture, as JSON's types."""
     return {name: value for name, value in asdict(settings).items() if name not in _WITHOUT_EFFECT}
+
+
+def weights_of(settings: FuseSettings) -> dict[str, str] | None:
+    """The name and the hash of the model's weights, None for a model without any."""
+    name = find_model(settings.model).weights_name
+    if name is None:
+        return None
+    from mefuse import weights  # loads torch
+
+    found = weights.describe(name)
+    return {"name": found.name, "sha256": found.sha256}
 
 
 def decide(

@@ -155,7 +155,7 @@ class _Run:
             try:
                 if not self._claims.works:
                     self._hooks.on_notice(
-                        f"{self._folder}: no locks on its file system; run one batch at a time in it"
+                        f"{self._folder}: its file system has no locks; run one batch at a time"
                     )
                 self._loop()
             finally:

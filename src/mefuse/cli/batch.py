@@ -199,7 +199,9 @@ def _engine(options: dict[str, Any], batch: Batch, notice: Callable[[str], None]
     if options["cluster"] is not None:
         from mefuse.cluster import ClusterEngine
 
-        return ClusterEngine(options["cluster"], batch.conditions, on_notice=notice)
+        return ClusterEngine(
+            options["cluster"], batch.request.fuse, batch.conditions, on_notice=notice
+        )
     from mefuse.batch.local import LocalEngine
 
     memory = options["memory"]

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: at once where nothing is begun, at the next safe moment while a batch runs."""
+"""Ctrl-C and SIGTERM: at once before anything is begun, at a safe moment while a batch runs."""
 
 from __future__ import annotations
 
