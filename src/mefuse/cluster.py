@@ -92,9 +92,7 @@ class ClusterEngine:
         if self._client.status not in {"running", "connecting"}:
             raise self._gone()
         try:
-            name, future = (
-                self._done.get(timeout=timeout_s) if timeout_s else self._done.get_nowait()
-            )
+            name, future = self._done.get(block=timeout_s > 0, timeout=timeout_s or None)
         except queue.Empty:
             return None
         if future.status in ("cancelled", "lost"):
@@ -130,9 +128,7 @@ class ClusterEngine:
         elif self._lonely_since_s is None:
             self._lonely_since_s = self._looked_s
         elif 0 < self._lonely_since_s < self._looked_s - _LONELY_S:
-            self._on_notice(
-                f"{self._url}: has no workers; waiting for some: dask worker {self._url}"
-            )
+            self._on_notice(f"{self._url}: has no workers; waiting for `dask worker {self._url}`")
             self._lonely_since_s = -1.0
 
     def _check_workers(self) -> None:

@@ -8,15 +8,13 @@ left behind can be found and removed.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import re
 import secrets
 from pathlib import Path
-from typing import BinaryIO
 
 from mefuse.errors import OutputExistsError, WriteError
-
-_CHUNK_BYTES = 1 << 20
 
 
 def temporary_for(target: Path) -> Path:
@@ -24,7 +22,7 @@ def temporary_for(target: Path) -> Path:
     return target.with_name(f"{_prefix(target)}{secrets.token_hex(6)}.part")
 
 
-def open_new(path: Path) -> BinaryIO:
+def open_new(path: Path) -> io.BufferedRandom:
     """A new file, readable by its owner alone until `put` gives it its name.
 
     Raises:
@@ -36,7 +34,7 @@ def open_new(path: Path) -> BinaryIO:
         raise unwritable(path, err) from err
 
 
-def finish(file: BinaryIO) -> tuple[int, str]:
+def finish(file: io.BufferedRandom) -> tuple[int, str]:
     """Brings a written file to the disk; returns its size in bytes and its SHA-256.
 
     Raises:
@@ -100,7 +98,7 @@ def clear_leftovers(target: Path) -> None:
 
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file's bytes."""
-    with path.open("rb", buffering=_CHUNK_BYTES) as file:
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from mefuse import write
 from mefuse.batch.claims import read_journal
+from mefuse.batch.engine import Engine, JobList, JobSource
 from mefuse.batch.gather import find_frames, plan_of, roots_of
 from mefuse.batch.jobs import Job, Naming, Shard, plan_jobs
 from mefuse.batch.manifest import Manifest
@@ -25,7 +26,7 @@ from mefuse.batch.resume import (
     picture_settings,
     weights_of,
 )
-from mefuse.batch.run import BatchSettings, Engine, Hooks, JobList, JobSource, run_batch
+from mefuse.batch.run import BatchSettings, Hooks, run_batch
 from mefuse.batch.watch import Watch, WatchSettings
 from mefuse.errors import InputError, WriteError
 from mefuse.models import find_model

@@ -10,13 +10,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
 
 from mefuse import landing
 from mefuse.batch.claims import Claims
+from mefuse.batch.engine import Engine, JobSource
 from mefuse.batch.jobs import Job
 from mefuse.batch.manifest import Manifest, Record
 from mefuse.batch.outcome import Outcome, OutcomeKind, Summary
@@ -28,57 +28,6 @@ from mefuse.settings import FuseSettings
 
 _POLL_S = 0.2
 _RETRY_CLAIM_S = 1.0
-
-
-class Engine(Protocol):
-    """Who works at tasks: threads of this process, or a cluster."""
-
-    @property
-    def has_room(self) -> bool:
-        """Whether it wants another task."""
-
-    @property
-    def busy(self) -> int:
-        """How many tasks are submitted and not collected."""
-
-    def submit(self, name: str, task: Task) -> None:
-        """Takes a task."""
-
-    def collect(self, timeout_s: float) -> tuple[str, Made | Failure] | None:
-        """The next one that is done; None when none is after `timeout_s`."""
-
-    def close(self) -> list[Made]:
-        """Calls off what runs and waits; returns what was made but never collected."""
-
-
-class JobSource(Protocol):
-    """Where jobs come from: a list, or a folder that is watched."""
-
-    def next_job(self) -> Job | None:
-        """A job that can be begun, None when there is none now."""
-
-    @property
-    def is_over(self) -> bool:
-        """Whether there will never be another."""
-
-
-class JobList:
-    """Jobs that are all known."""
-
-    def __init__(self, jobs: Iterable[Job]) -> None:
-        self._jobs = deque(jobs)
-
-    def next_job(self) -> Job | None:
-        """The next one."""
-        return self._jobs.popleft() if self._jobs else None
-
-    @property
-    def is_over(self) -> bool:
-        """Whether all were given."""
-        return not self._jobs
-
-    def __len__(self) -> int:
-        return len(self._jobs)
 
 
 @dataclass(frozen=True, slots=True)

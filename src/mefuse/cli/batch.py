@@ -24,9 +24,9 @@ from mefuse.cli.options import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mefuse.batch.engine import Engine
     from mefuse.batch.outcome import Summary
     from mefuse.batch.prepare import Batch
-    from mefuse.batch.run import Engine
 
 
 class Part(click.ParamType[Any]):
