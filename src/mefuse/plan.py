@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
-from mefuse.errors import InputError
+from mefuse.errors import InputError, OutputExistsError, WriteError
 
 VERSION = 1
 _VERSION_KEY = "mefuse_plan"
@@ -68,6 +69,36 @@ def dump_plan(plan: Plan, *, readable: bool = False) -> str:
         "left_out": [{"path": str(left.path), "reason": left.reason} for left in plan.left_out],
     }
     return json.dumps(content, allow_nan=False, indent=1 if readable else None)
+
+
+def check_target(path: Path, *, overwrite: bool) -> None:
+    """Refuses, before any work, a plan file that exists.
+
+    Raises:
+        OutputExistsError: it does, and `overwrite` is False.
+    """
+    if os.path.lexists(path) and not overwrite:
+        raise OutputExistsError(f"{path}: exists; choose another name or add --overwrite")
+
+
+def save_plan(plan: Plan, path: Path, *, overwrite: bool = False) -> None:
+    """Writes a plan, indented, to a file: whole or not at all.
+
+    Raises:
+        OutputExistsError: the file exists and `overwrite` is False.
+        WriteError: it cannot be written.
+    """
+    check_target(path, overwrite=overwrite)
+    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.part")
+    try:
+        with temporary.open("x", encoding="ascii") as file:
+            file.write(dump_plan(plan, readable=True) + "\n")
+        temporary.replace(path)
+    except OSError as err:
+        reason = (err.strerror or str(err)).lower()
+        raise WriteError(f"{path}: cannot be written ({reason}); choose another place") from err
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def load_plan(source: Path | BinaryIO | TextIO) -> Plan:

@@ -2,46 +2,51 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mefuse.cli import EXIT_PARTLY_FAILED
-from mefuse.cli.options import group_options, listed, overwrite_option
-from mefuse.errors import InputError, OutputExistsError, WriteError
-from mefuse.settings import GroupSettings
+from mefuse.cli.options import (
+    group_settings,
+    grouping_options,
+    json_option,
+    listed_paths,
+    loudness_options,
+    overwrite_option,
+)
 
 if TYPE_CHECKING:
-    from mefuse.plan import Plan
+    from mefuse.plan import LeftOut
 
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=str))
-@group_options
+@grouping_options
 @click.option("--null", is_flag=True, help="The list on standard input ends each path with NUL.")
 @click.option(
     "-o",
     "--output",
+    metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the plan to this file, for editing and for `mefuse batch --plan`.",
+    help="Write the plan to this file too, to edit it and give it to `mefuse batch --plan`.",
 )
 @overwrite_option
-@click.option("--json", "as_json", is_flag=True, help="Print the plan as one JSON object.")
-@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+@json_option
+@loudness_options
 def group(
     paths: tuple[str, ...],
     *,
-    settings: GroupSettings,
     null: bool,
     output: Path | None,
     overwrite: bool,
     as_json: bool,
     quiet: bool,
+    verbose: int,
+    **options: Any,
 ) -> int:
-    """Find brackets in files and folders; nothing is fused.
+    """Find the brackets in files and folders; nothing is fused.
 
     A single - among PATHS stands for a list of paths on standard input.
 
@@ -51,22 +56,26 @@ def group(
       mefuse group card --recursive -o plan.json
       find . -name '*.NEF' -print0 | mefuse group --null - --json | jq '.brackets | length'
     """
-    named = listed(paths, null=null)
-    if output is not None and not overwrite and os.path.lexists(output):
-        raise OutputExistsError(f"{output}: exists; choose another name or add --overwrite")
+    named = listed_paths(paths, null=null, name="PATHS")
 
-    from mefuse.cli.group_print import print_plan
-    from mefuse.group.run import find_brackets, unreadable
-    from mefuse.plan import dump_plan
+    from mefuse.group.run import find_brackets
+    from mefuse.plan import check_target, dump_plan, save_plan
 
-    plan = find_brackets(named, settings=settings)
     if output is not None:
-        _write(output, dump_plan(plan, readable=True))
+        check_target(output, overwrite=overwrite)
+    unread: list[LeftOut] = []
+    plan = find_brackets(named, settings=group_settings(options), on_unread=unread.append)
+    if output is not None:
+        save_plan(plan, output, overwrite=overwrite)
     if as_json:
         click.echo(dump_plan(plan))
-    elif not quiet:
-        print_plan(plan)
-    failed = unreadable(plan)
-    for left in failed:
-        click.echo(f"Warning: {_shown(left.path)}: {left.reason}; left out", err=True)
-    return EXIT_PARTLY_FAILED if failed else 0
+
+    from mefuse.cli.group_print import print_plan, print_summary, shown
+
+    if not as_json and not quiet:
+        print_plan(plan, with_reasons=verbose > 0)
+    for left in unread:
+        click.echo(f"Warning: {shown(left.path)}: {left.reason}, left out", err=True)
+    if not quiet:
+        print_summary(plan)
+    return EXIT_PARTLY_FAILED if unread else 0

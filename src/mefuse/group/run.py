@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,8 +37,18 @@ class _Stream:
     from_pixels: bool
 
 
-def find_brackets(paths: Sequence[str | Path], *, settings: GroupSettings = _NO_SETTINGS) -> Plan:
+def find_brackets(
+    paths: Sequence[str | Path],
+    *,
+    settings: GroupSettings = _NO_SETTINGS,
+    on_unread: Callable[[LeftOut], None] | None = None,
+) -> Plan:
     """Finds the brackets in files and folders.
+
+    Args:
+        paths: files, and folders that hold pictures.
+        settings: what decides which files become which brackets.
+        on_unread: told of every file that is left out because it cannot be read.
 
     Returns:
         A plan with every file that was found: in a bracket, or left out with the reason.
@@ -51,6 +61,9 @@ def find_brackets(paths: Sequence[str | Path], *, settings: GroupSettings = _NO_
     _check(settings)
     files = find_files([Path(path) for path in paths], recursive=settings.recursive)
     shots, left_out = _readable(files)
+    if on_unread is not None:
+        for left in left_out:
+            on_unread(left)
     shots, twins = without_twins(shots, prefer=settings.prefer)
     left_out += twins
     if settings.by_folder:
