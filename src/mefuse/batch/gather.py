@@ -12,9 +12,6 @@ from pathlib import Path
 
 from mefuse.errors import InputError
 from mefuse.group.files import find_files
-from mefuse.group.run import find_brackets
-from mefuse.plan import Plan
-from mefuse.settings import GroupSettings
 
 
 def find_frames(
@@ -36,15 +33,6 @@ def find_frames(
             f"{paths[0]}: holds nothing but pictures that mefuse made; name the frames' folder"
         )
     return left
-
-
-def plan_of(files: Sequence[Path], settings: GroupSettings) -> Plan:
-    """The brackets in these files.
-
-    Raises:
-        InputError: a setting makes no sense.
-    """
-    return find_brackets(files, settings=settings)
 
 
 def roots_of(paths: Iterable[Path]) -> tuple[Path, ...]:

@@ -82,8 +82,10 @@ class Template:
         if filled.startswith("/") or "\\" in filled or re.match(r"[A-Za-z]:", filled):
             raise self._error(f"gives {filled!r}, which may leave the folder; use / inside it")
         for piece in pieces:
-            if piece.strip(" .") == "":
-                raise self._error(f"gives {filled!r}; every part between / has to be a name")
+            if piece.strip() == "" or piece.startswith("."):
+                raise self._error(
+                    f"gives {filled!r}; every part has to be a name without a dot first"
+                )
             if len(piece.encode("utf-8", "surrogateescape")) > _MOST_BYTES:
                 raise self._error(f"gives a name of more than {_MOST_BYTES} bytes; shorten it")
         return filled
@@ -108,4 +110,4 @@ class Template:
 
 def _safe(text: str) -> str:
     """A value that can stand in a name: without separators and what some system refuses."""
-    return _UNSAFE.sub("_", text).strip()
+    return _UNSAFE.sub("_", text).strip(" .")

@@ -6,7 +6,7 @@ would do, `Batch.run` does it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ from pathlib import Path
 from mefuse import write
 from mefuse.batch.claims import read_journal
 from mefuse.batch.engine import Engine, JobList, JobSource
-from mefuse.batch.gather import find_frames, plan_of, roots_of
+from mefuse.batch.gather import find_frames, roots_of
 from mefuse.batch.jobs import Job, Naming, Shard, plan_jobs
 from mefuse.batch.manifest import Manifest
 from mefuse.batch.names import DEFAULT_TEMPLATE, Template
@@ -29,8 +29,9 @@ from mefuse.batch.resume import (
 from mefuse.batch.run import BatchSettings, Hooks, run_batch
 from mefuse.batch.watch import Watch, WatchSettings
 from mefuse.errors import InputError, WriteError
+from mefuse.group.run import find_brackets
 from mefuse.models import find_model
-from mefuse.plan import Plan
+from mefuse.plan import LeftOut, Plan
 from mefuse.settings import FuseSettings, GroupSettings
 
 _EXTENSIONS = {"jpeg": "jpg"}  # where a format's usual extension is not its name
@@ -56,12 +57,21 @@ class BatchRequest:
 
 
 class Batch:
-    """A batch of which all is checked and nothing is done; `plan` and `jobs` are what it found."""
+    """A batch of which all is checked and nothing is done.
+
+    `plan` and `jobs` are what it found, `unread` the files whose headers could not be read.
+    """
 
     def __init__(
-        self, request: BatchRequest, naming: Naming, plan: Plan, jobs: Sequence[Job]
+        self,
+        request: BatchRequest,
+        naming: Naming,
+        plan: Plan,
+        *,
+        jobs: Sequence[Job],
+        unread: Sequence[LeftOut],
     ) -> None:
-        self.plan, self.jobs = plan, tuple(jobs)
+        self.plan, self.jobs, self.unread = plan, tuple(jobs), tuple(unread)
         self.request, self._naming = request, naming
 
     def decisions(self) -> list[tuple[Job, Decision]]:
@@ -127,7 +137,8 @@ def prepare(request: BatchRequest) -> Batch:
         request.fuse.reference,
     )
     own = frozenset(folder / name for name in Manifest(folder).pictures())
-    plan = _planned(request, folder, own)
+    unread: list[LeftOut] = []
+    plan = _planned(request, folder, own, on_unread=unread.append)
     jobs = plan_jobs(plan, naming, own=own)
     for job in jobs:
         write.resolve_format(
@@ -136,17 +147,24 @@ def prepare(request: BatchRequest) -> Batch:
             depth=request.fuse.depth,
             source_is_16_bit=False,
         )
-    return Batch(request, naming, plan, [job for job in jobs if request.shard.holds(job.name)])
+    mine = [job for job in jobs if request.shard.holds(job.name)]
+    return Batch(request, naming, plan, jobs=mine, unread=unread)
 
 
-def _planned(request: BatchRequest, folder: Path, own: frozenset[Path]) -> Plan:
+def _planned(
+    request: BatchRequest,
+    folder: Path,
+    own: frozenset[Path],
+    *,
+    on_unread: Callable[[LeftOut], None],
+) -> Plan:
     """The brackets, none where they are still to come."""
     if request.watch is not None:
         return Plan(())
     plan = request.plan
     if plan is None:
         files = find_frames(request.paths, folder, recursive=request.group.recursive, own=own)
-        plan = plan_of(files, request.group)
+        plan = find_brackets(files, settings=request.group, on_unread=on_unread)
     if not plan.brackets:
         found = f"{request.paths[0]}: has" if request.paths else "the plan has"
         raise InputError(f"{found} no brackets; see what `mefuse group` says of each file")

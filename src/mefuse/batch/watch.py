@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mefuse import containers
-from mefuse.batch.gather import find_frames, plan_of
+from mefuse.batch.gather import find_frames
 from mefuse.batch.jobs import Job, Naming, Shard, plan_jobs
 from mefuse.batch.manifest import Manifest
 from mefuse.errors import InputError
 from mefuse.group.files import natural_key
+from mefuse.group.run import find_brackets
 from mefuse.plan import Plan, PlannedBracket
 from mefuse.settings import GroupSettings
 
@@ -42,7 +43,7 @@ class _Seen:
 
     signature: Signature
     since_s: float
-    is_whole: bool = False
+    is_whole: bool | None = None  # None: it may still be copied
 
 
 class Watch:
@@ -67,24 +68,26 @@ class Watch:
         self._given: set[Path] = set()  # frames of brackets that were given
         self._late: set[Path] = set()
         self._ready: deque[Job] = deque()
-        self._look_at = 0.0
         self._changed_s = time.monotonic()  # when a file last came or changed
+        self._looked_s = self._look_at = self._changed_s
+        longest_s = float("inf") if settings.idle_s is None else settings.idle_s
+        self._quiet_s = min(settings.quiet_s, longest_s)
 
     def next_job(self) -> Job | None:
         """The next bracket that is complete."""
         if not self._ready and time.monotonic() >= self._look_at:
+            looked_s = time.monotonic()
             self._look()
-            self._look_at = time.monotonic() + self._settings.poll_s
+            self._looked_s, self._look_at = looked_s, time.monotonic() + self._settings.poll_s
         return self._ready.popleft() if self._ready else None
 
     @property
     def is_over(self) -> bool:
         """Whether nothing has come for so long that the user wants it to end."""
-        idle = self._settings.idle_s
-        return idle is not None and not self._ready and self._unchanged_s() >= idle
-
-    def _unchanged_s(self) -> float:
-        return time.monotonic() - self._changed_s
+        idle_s = self._settings.idle_s
+        if idle_s is None or self._ready:
+            return False
+        return self._looked_s - self._changed_s >= idle_s  # looked again since: nothing is missed
 
     def _look(self) -> None:
         """Looks at the folders, and at the brackets in what has settled."""
@@ -106,7 +109,7 @@ class Watch:
         ]
         if settled != self._plan[0]:
             paths = [path for path, _ in settled]
-            plan = plan_of(paths, self._group) if len(paths) > 1 else Plan(())
+            plan = find_brackets(paths, settings=self._group) if len(paths) > 1 else Plan(())
             self._plan = settled, plan
         return self._plan[1]
 
@@ -132,10 +135,11 @@ class Watch:
                 self._changed_s = now
 
     def _is_settled(self, path: Path, seen: _Seen) -> bool:
-        if not seen.is_whole:
-            waited = time.monotonic() - seen.since_s >= self._settings.settle_s
-            seen.is_whole = waited and _is_whole(path)
-        return seen.is_whole
+        if seen.is_whole is None and time.monotonic() - seen.since_s >= self._settings.settle_s:
+            seen.is_whole = _is_whole(path)
+            if not seen.is_whole:
+                self._on_notice(f"{path}: is cut short; copy it again")
+        return bool(seen.is_whole)
 
     def _is_new(self, bracket: PlannedBracket) -> bool:
         """Whether none of its frames was given; a frame that comes too late is named once."""
@@ -152,10 +156,12 @@ class Watch:
         """Whether no further frame of this bracket is to be expected."""
         folder, last = bracket.frames[-1].parent, natural_key(bracket.frames[-1].name)
         inside = {path: seen for path, seen in self._files.items() if path.parent == folder}
-        if any(not seen.is_whole and natural_key(p.name) < last for p, seen in inside.items()):
+        if any(
+            seen.is_whole is None and natural_key(path.name) < last for path, seen in inside.items()
+        ):
             return False
         newest_s = max(seen.since_s for seen in inside.values())
-        if time.monotonic() - newest_s >= self._settings.quiet_s:
+        if time.monotonic() - newest_s >= self._quiet_s:
             return True
         return any(
             natural_key(other.frames[0].name) > last and len(other.frames) <= len(bracket.frames)

@@ -133,7 +133,7 @@ def batch(
                 hooks = Hooks(reporter.add, reporter.notice, stop.asked)
                 summary = prepared.run(engine, hooks)
         reporter.summarise(summary)
-    click.get_current_context().exit(_exit_code(summary))
+    click.get_current_context().exit(_exit_code(summary, is_partial=bool(prepared.unread)))
 
 
 def _check(paths: tuple[str, ...], plan_file: str | None, options: dict[str, Any]) -> None:
@@ -155,11 +155,11 @@ def _check(paths: tuple[str, ...], plan_file: str | None, options: dict[str, Any
         raise click.UsageError(f"{given[0]} is for PATHS; a plan has its brackets already.")
 
 
-def _exit_code(summary: Summary) -> int:
-    """0 all done, 1 nothing done, 3 a part failed, 130 interrupted."""
+def _exit_code(summary: Summary, *, is_partial: bool) -> int:
+    """0 all done, 1 nothing done, 3 a part failed or could not be read, 130 interrupted."""
     if summary.is_interrupted:
         return EXIT_INTERRUPTED
-    if not summary.count("failed"):
+    if not summary.count("failed") and not is_partial:
         return 0
     done = summary.count("fused") + summary.count("skipped")
     return EXIT_PARTLY_FAILED if done else EXIT_FAILED

@@ -47,6 +47,8 @@ class BatchReporter:
 
     def start(self, batch: Batch) -> None:
         """Names what is in no bracket, and starts the bar where a person can see it."""
+        for one in batch.unread:
+            self._say(f"Error: {one.path}: {one.reason}, left out")
         if self._quiet:
             return
         left = batch.plan.left_out
