@@ -72,7 +72,10 @@ def test_new_and_gone_pictures_are_fused(done: Done) -> None:
 @pytest.mark.parametrize(
     ("conditions", "what"),
     [
-        (replace(CONDITIONS, settings={**CONDITIONS.settings, "quality": 50}), "--quality"),
+        (
+            replace(CONDITIONS, settings={**CONDITIONS.settings, "quality": 50}),
+            r"settings \(quality\)",
+        ),
         (replace(CONDITIONS, weights={"name": "ipl", "sha256": "v"}), "weights"),
         (replace(CONDITIONS, weights=None), "weights"),
         (replace(CONDITIONS, version="2.0"), r"version \(1.0\)"),

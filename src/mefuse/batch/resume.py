@@ -43,11 +43,12 @@ class Conditions:
     def changed(self, record: Record) -> list[str]:
         """What differs from a record, in words."""
         then = record.content
-        names = [
-            f"--{name.replace('_', '-')}"
+        settings = [
+            name
             for name in {**self.settings, **then["settings"]}
             if self.settings.get(name) != then["settings"].get(name)
         ]
+        names = [f"settings ({', '.join(settings)})"] if settings else []
         if (self.weights or {}).get("sha256") != (then["weights"] or {}).get("sha256"):
             names.append("weights")
         if self.version != then["version"]:

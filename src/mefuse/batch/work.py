@@ -66,10 +66,10 @@ class Work:
     def prepare(self) -> int:
         """Hashes, decodes and aligns the frames; returns how many bytes their pixels take."""
         task = self._task
-        self._inputs = tuple(identify(frame) for frame in task.frames)
         self._fusion = Fusion(
             task.frames, task.target, settings=task.settings, on_progress=self._on_progress
         )
+        self._inputs = tuple(identify(frame) for frame in task.frames)
         size_bytes = self._fusion.read()
         check_unchanged(self._inputs)
         self._fusion.align()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mefuse.batch.names import DEFAULT_TEMPLATE
-from mefuse.cli import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_PARTLY_FAILED
+from mefuse.cli import EXIT_FAILED, EXIT_PARTLY_FAILED
 from mefuse.cli.options import (
     fuse_settings,
     fusing_options,
@@ -133,6 +133,8 @@ def batch(
                 hooks = Hooks(reporter.add, reporter.notice, stop.asked)
                 summary = prepared.run(engine, hooks)
         reporter.summarise(summary)
+    if summary.is_interrupted:
+        raise click.Abort
     click.get_current_context().exit(_exit_code(summary, is_partial=bool(prepared.unread)))
 
 
@@ -156,9 +158,7 @@ def _check(paths: tuple[str, ...], plan_file: str | None, options: dict[str, Any
 
 
 def _exit_code(summary: Summary, *, is_partial: bool) -> int:
-    """0 all done, 1 nothing done, 3 a part failed or could not be read, 130 interrupted."""
-    if summary.is_interrupted:
-        return EXIT_INTERRUPTED
+    """0 all done, 1 nothing done, 3 a part failed or could not be read."""
     if not summary.count("failed") and not is_partial:
         return 0
     done = summary.count("fused") + summary.count("skipped")
