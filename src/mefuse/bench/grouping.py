@@ -76,6 +76,8 @@ def rolls_of(count: int, seed: int) -> list[Roll]:
         roll.at_s += rng.uniform(0, 600)
     while sum(len(_brackets(roll)) for roll, _ in crews) < count:
         roll, take = rng.choice(crews)
+        if take in (who.time_lapse, who.panorama) and rng.random() < 0.7:
+            continue  # they bring many brackets at a time
         take(roll, ids, rng)
     return [roll for roll, _ in crews]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from mefuse.group.shots import Shot
 
@@ -31,25 +32,34 @@ _FOCAL_TOLERANCE = 0.02
 _BIAS_EV, _BIAS_TOLERANCE_EV = 0.25, 0.75
 
 
-def pauses(shots: Sequence[Shot]) -> list[float | None]:
-    """Gives the pause in seconds between each shot's end and the next one's start.
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """The time between two exposures, in seconds: from the end of one to the start of the next.
 
-    Clocks that resolve a second only are given the benefit of it. After a long exposure, the time
-    that cameras need for a dark frame of the same length is no pause, nor is the time of the next
-    exposure where a camera's clock notes its end. None where a time is missing.
+    `least_s` is what it was at least. Clocks that resolve a second only are given the benefit of
+    it; after a long exposure the time of a dark frame of the same length is no pause, nor is the
+    time of the next exposure where a camera's clock notes its end.
     """
+
+    least_s: float
+    most_s: float
+
+
+def pauses(shots: Sequence[Shot]) -> list[Pause | None]:
+    """Gives the pause between each shot and the next; None where a time is missing."""
     return [_pause(one, other) for one, other in itertools.pairwise(shots)]
 
 
-def _pause(one: Shot, other: Shot) -> float | None:
+def _pause(one: Shot, other: Shot) -> Pause | None:
     if one.taken_s is None or other.taken_s is None:
         return None
     lasting = one.exposure.exposure_time_s or 0.0
     next_lasting = other.exposure.exposure_time_s or 0.0
+    most_s = max(0.0, other.taken_s - one.taken_s - lasting)
     clock_s = max(one.clock_s, other.clock_s)
-    pause = max(0.0, other.taken_s - one.taken_s - lasting - (clock_s if clock_s >= 1 else 0.0))
+    pause = max(0.0, most_s - (clock_s if clock_s >= 1 else 0.0))
     busy = sum(t for t in (lasting, next_lasting) if t >= _LONG_EXPOSURE_S)
-    return pause if pause <= _PAUSE_S else max(_PAUSE_S, pause - busy)
+    return Pause(pause if pause <= _PAUSE_S else max(_PAUSE_S, pause - busy), most_s)
 
 
 def link_bits(shots: Sequence[Shot], *, gap_s: float | None = None) -> list[float]:
@@ -68,7 +78,7 @@ def link_bits(shots: Sequence[Shot], *, gap_s: float | None = None) -> list[floa
             bits.append(BREAK)
         elif gap_s is not None:
             gap = gaps[i]
-            within = gap is None or gap <= gap_s
+            within = gap is None or gap.least_s <= gap_s
             bits.append(numbers + _intent_bits(one, other) + 1.0 if within else BREAK)
         else:
             time = _gap_bits(gaps, i, one, other)
@@ -100,17 +110,18 @@ def _number_bits(one: Shot, other: Shot) -> float:
     return _NUMBERED_BITS if after == before + 1 else _NUMBER_LEFT_OUT_BITS
 
 
-def _gap_bits(gaps: Sequence[float | None], i: int, one: Shot, other: Shot) -> float:
+def _gap_bits(gaps: Sequence[Pause | None], i: int, one: Shot, other: Shot) -> float:
     """Evidence of the pause after shot i, by itself and beside those before and after it."""
     gap = gaps[i]
     if gap is None:
         return _NEXT_NAME_BITS if _is_next_name(one, other) else _UNKNOWN_GAP_BITS
-    bits = next((bits for longest, bits in _GAP_BITS if gap <= longest), BREAK)
-    beside = [g for j in (i - 1, i + 1) if 0 <= j < len(gaps) and (g := gaps[j]) is not None]
-    if not beside or gap <= _NOTABLE_GAP_S:
+    bits = next((bits for longest, bits in _GAP_BITS if gap.least_s <= longest), BREAK)
+    near = (gaps[j] for j in (i - 1, i + 1) if 0 <= j < len(gaps))
+    beside = [other_gap.most_s for other_gap in near if other_gap is not None]
+    if not beside or gap.least_s <= _NOTABLE_GAP_S:
         return bits
-    ratio = (gap + _PAUSE_S) / (min(beside) + _PAUSE_S)
-    if gap > _BREAK_GAP_S and ratio >= _BREAK_RATIO:
+    ratio = (gap.least_s + _PAUSE_S) / (min(beside) + _PAUSE_S)
+    if gap.least_s > _BREAK_GAP_S and ratio >= _BREAK_RATIO:
         return BREAK
     return bits - 2 * math.log2(ratio) if ratio > _NOTABLE_RATIO else bits
 

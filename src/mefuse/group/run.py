@@ -197,7 +197,7 @@ def _within_gaps(
     """Links, broken where the clock, if there is one, shows a long pause."""
     longest = links.LONGEST_GAP_S if settings.gap_s is None else settings.gap_s
     return [
-        links.BREAK if gap is not None and gap > longest else link
+        links.BREAK if gap is not None and gap.least_s > longest else link
         for link, gap in zip(bits, links.pauses(shots), strict=True)
     ]
 
@@ -221,5 +221,5 @@ def _named(
 
 def _longest_pause(shots: Sequence[Shot], segment: Segment) -> float | None:
     gaps = links.pauses(shots[segment.frames[0] : segment.frames[-1] + 1])
-    known = [gap for gap in gaps if gap is not None]
+    known = [gap.least_s for gap in gaps if gap is not None]
     return max(known, default=None) if len(known) == len(gaps) else None

@@ -20,7 +20,6 @@ Signature = tuple[tuple[int, ...], int]
 _FIRST_RUN_BITS = 2.5  # mercy of the first run, which only counts what recurs
 _RECURRING_BITS = 10.0  # for a pattern that all frames follow; in proportion for fewer
 _ASKED_SIZE_BITS = 6.0
-_SIGNATURE_STEP_EV = 1 / 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +99,7 @@ def _segment(run: Run, kept: Sequence[int], repeats: Sequence[int], bits: float)
     is_flagged = all(run.flagged[i] for i in kept)
     bits += shape_bits(stops, run.tolerance, is_flagged=is_flagged)
     step = (max(stops) - min(stops)) / (len(stops) - 1)
-    rounded = round(step / max(_SIGNATURE_STEP_EV, 2 * run.tolerance.step_ev - 0.5))
+    rounded = round(step / run.tolerance.signature_ev)
     return Segment(tuple(kept), tuple(repeats), bits, (ranks(stops), rounded))
 
 
