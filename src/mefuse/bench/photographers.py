@@ -174,11 +174,28 @@ def silent(roll: Roll, ids: tuple[_Ids, _Ids], rng: Random) -> None:
         roll.at_s += _walk(rng)
 
 
+def unaware(roll: Roll, ids: tuple[_Ids, _Ids], rng: Random) -> None:
+    """Bracketing that the files call automatic exposure without compensation, and single pictures.
+
+    The exposures and the short pauses are all there is to tell them from pictures in a row.
+    """
+    evs = evs_of(3, rng.choice((1.0, 2.0)), "middle, in turn")
+    base = _light(rng, range_ev=max(evs))
+    start = len(roll.takes)
+    _bracket(roll, ids, evs, base_s=base, pause_s=lambda: rng.uniform(0.1, 0.5), mode=0)
+    for take in roll.takes[start:]:
+        take.shot = replace(take.shot, bias_ev=0.0)
+    roll.at_s += _walk(rng) + 3
+    if rng.random() < 0.3:
+        _single(roll, ids, _light(rng))
+        roll.at_s += _walk(rng) + 3
+
+
 def by_hand(roll: Roll, ids: tuple[_Ids, _Ids], rng: Random) -> None:
     """Manual exposures from a tripod, some of them long, some with a dark frame behind each."""
     count = rng.choice((3, 5, 5, 7))
     step = rng.choice((1.0, 2.0)) if count < 7 else 1.0
-    base = float(2.0 ** rng.uniform(-4, 1.5 if count * step > 5 else 3))
+    base = float(2.0 ** (rng.randint(-4 * _THIRDS, 3 * _THIRDS) / _THIRDS))
     while base * 2 ** (count // 2 * step) > 30:
         base /= 2
     pace = rng.uniform(2, 12)

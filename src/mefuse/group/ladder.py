@@ -35,9 +35,8 @@ class Tolerance:
     signature_ev: float  # mean steps that round to one multiple of this are those of one habit
 
 
-FROM_EXIF = Tolerance(
-    same_ev=0.25, step_ev=0.25, signature_ev=1 / 6
-)  # 1/15 s is 1/16, 1/125 s is 1/128
+# The times that cameras show: 1/6 s to 0.3 s is called a stop, and so is 0.6 s to 1.3 s.
+FROM_EXIF = Tolerance(same_ev=0.25, step_ev=0.3, signature_ev=1 / 6)
 # Clipping makes steps look smaller.
 FROM_PIXELS = Tolerance(same_ev=0.4, step_ev=1.5, signature_ev=2.5)
 
