@@ -19,7 +19,7 @@ LONGEST_GAP_S = 60.0
 # Evidence by the pause between the end of one exposure and the start of the next, up to so long.
 _GAP_BITS = ((1.0, 3.0), (3.0, 2.0), (10.0, 0.5), (30.0, 0.0), (LONGEST_GAP_S, -1.0))
 # A pause that stands out among its neighbours: that of the walk to the next room.
-_NOTABLE_GAP_S, _PAUSE_S = 2.0, 1.5
+_PAUSE_S, _FINE_PAUSE_S = 1.5, 0.4  # added to pauses: for clocks of whole seconds, and finer ones
 _BREAK_GAP_S, _BREAK_RATIO, _NOTABLE_RATIO = 8.0, 3.0, 1.5
 _UNKNOWN_GAP_BITS, _NEXT_NAME_BITS = -1.0, 1.5
 _LONG_EXPOSURE_S = 1.0  # from here on cameras take a dark frame, as long again
@@ -118,12 +118,17 @@ def _gap_bits(gaps: Sequence[Pause | None], i: int, one: Shot, other: Shot) -> f
     bits = next((bits for longest, bits in _GAP_BITS if gap.least_s <= longest), BREAK)
     near = (gaps[j] for j in (i - 1, i + 1) if 0 <= j < len(gaps))
     beside = [other_gap.most_s for other_gap in near if other_gap is not None]
-    if not beside or gap.least_s <= _NOTABLE_GAP_S:
+    if not beside:
         return bits
-    ratio = (gap.least_s + _PAUSE_S) / (min(beside) + _PAUSE_S)
-    if gap.least_s > _BREAK_GAP_S and ratio >= _BREAK_RATIO:
+    if gap.least_s > _BREAK_GAP_S and _ratio(gap, beside, _PAUSE_S) >= _BREAK_RATIO:
         return BREAK
+    ratio = _ratio(gap, beside, _PAUSE_S if max(one.clock_s, other.clock_s) >= 1 else _FINE_PAUSE_S)
     return bits - 2 * math.log2(ratio) if ratio > _NOTABLE_RATIO else bits
+
+
+def _ratio(gap: Pause, beside: Sequence[float], floor_s: float) -> float:
+    """How much longer a pause is than the shorter one beside it; both a little longer."""
+    return (gap.least_s + floor_s) / (min(beside) + floor_s)
 
 
 def _is_next_name(one: Shot, other: Shot) -> bool:
