@@ -30,6 +30,7 @@ _NUMBERED_BITS, _NUMBER_LEFT_OUT_BITS = 6.0, 1.0
 _APERTURE_BITS, _ISO_BITS = -3.0, -1.5
 _FOCAL_TOLERANCE = 0.02
 _BIAS_EV, _BIAS_TOLERANCE_EV = 0.25, 0.75
+_OTHER_LIGHT_EV, _OTHER_LIGHT_BITS = 1.2, -5.0  # more or less than asked: metered anew elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +152,12 @@ def _intent_bits(one: Shot, other: Shot) -> float:
         bits += 0.0 if same else _APERTURE_BITS
     if one.exposure.iso and other.exposure.iso:
         bits += 0.0 if one.exposure.iso == other.exposure.iso else _ISO_BITS
+    unasked = _unasked_ev(one, other)
+    if unasked is not None and unasked > _OTHER_LIGHT_EV:
+        return bits + _OTHER_LIGHT_BITS
     if is_flagged(one) and is_flagged(other):
         return max(bits, -1.5) + _FLAGGED_BITS
-    if _bias_explains(one, other):
+    if unasked is not None and unasked <= _BIAS_TOLERANCE_EV:
         return max(bits, -1.5) + _BIAS_BITS
     modes = {one.mode, other.mode}
     if modes == {"manual"}:
@@ -161,10 +165,17 @@ def _intent_bits(one: Shot, other: Shot) -> float:
     return bits + (_UNKNOWN_MODE_BITS if None in modes else _AUTOMATIC_BITS)
 
 
-def _bias_explains(one: Shot, other: Shot) -> bool:
-    """Whether exposure compensation changed, and the exposure with it."""
+def asked_ev(shot: Shot) -> float | None:
+    """The compensation that the camera was asked for, or that it chose for its bracket."""
+    noted = shot.bracketing.offset_ev
+    return shot.bias_ev if noted is None else noted
+
+
+def _unasked_ev(one: Shot, other: Shot) -> float | None:
+    """How far the exposure changed beyond the compensation; None where that did not change."""
+    asked, other_asked = asked_ev(one), asked_ev(other)
     stops, other_stops = one.exposure.stops, other.exposure.stops
-    if one.bias_ev is None or other.bias_ev is None or stops is None or other_stops is None:
-        return False
-    asked = other.bias_ev - one.bias_ev
-    return abs(asked) >= _BIAS_EV and abs(other_stops - stops - asked) <= _BIAS_TOLERANCE_EV
+    if asked is None or other_asked is None or stops is None or other_stops is None:
+        return None
+    change = other_asked - asked
+    return abs(other_stops - stops - change) if abs(change) >= _BIAS_EV else None

@@ -162,6 +162,7 @@ def _measured(shots: Sequence[Shot], settings: GroupSettings) -> _Stream:
         FROM_EXIF,
         [links.is_flagged(shot) for shot in shots],
         numbered,
+        [links.asked_ev(shot) for shot in shots],
     )
     return _Stream(shots, run, from_pixels=False)
 
@@ -186,7 +187,9 @@ def _seen(
         if shots:
             bits = _within_gaps(pixels.link_bits(lumas), shots, settings)
             nothing = [False] * len(shots)
-            run = Run(pixels.relative_stops(lumas), bits, FROM_PIXELS, nothing, nothing)
+            unknown = [None] * len(shots)
+            stops = pixels.relative_stops(lumas)
+            run = Run(stops, bits, FROM_PIXELS, nothing, nothing, unknown)
             seen.append(_Stream(shots, run, from_pixels=True))
     return seen, unreadable
 

@@ -31,6 +31,7 @@ class Run:
     tolerance: Tolerance
     flagged: Sequence[bool]  # the camera says that it bracketed
     numbered: Sequence[bool]  # the camera's own numbers say that these two belong together
+    asked: Sequence[float | None]  # compensation in EV; None where unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +87,24 @@ def _candidates(run: Run, size: int | None) -> Iterator[Segment]:
                 repeats.append(at)
                 free_repeats += run.numbered[at - 1]
                 continue
+            if _is_asked_again(run, kept, at):
+                break
             kept.append(at)
             if size is not None and len(kept) > size:
                 break
             if size is None or len(kept) == size:
                 bits = link_bits + repeat_bits(len(repeats) - free_repeats)
                 yield _segment(run, kept, repeats, bits + (_ASKED_SIZE_BITS if size else 0.0))
+
+
+def _is_asked_again(run: Run, kept: Sequence[int], at: int) -> bool:
+    """Whether a camera that changes its compensation is back at one that it had."""
+    before = [run.asked[k] for k in kept]
+    changes = len({None if ev is None else round(ev, 1) for ev in before}) == len(before) > 1
+    now = run.asked[at]
+    return (
+        changes and now is not None and any(ev is not None and abs(ev - now) < 0.1 for ev in before)
+    )
 
 
 def _segment(run: Run, kept: Sequence[int], repeats: Sequence[int], bits: float) -> Segment:
