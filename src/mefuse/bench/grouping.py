@@ -55,16 +55,18 @@ def rolls_of(count: int, seed: int) -> list[Roll]:
     fuji = Camera("FUJIFILM", "X-T3", "20", "XF16mm", "fuji")
     plain = Camera("Canon", "Canon EOS 5D", "11", "EF16-35mm", has_fraction=False)
     drone = Camera("DJI", "FC6310", has_fraction=False, tells_mode=False)
+    lumix = Camera("Panasonic", "GH5", "", "", "panasonic")
+    olympus = Camera("OLYMPUS CORPORATION", "E-M1", "", "", "olympus")
     crews: list[tuple[Roll, _Photographer]] = [
         (Roll("canon", canon, "IMG_"), noting),
         (Roll("nikon", Camera("NIKON CORPORATION", "D850", "30", "", "nikon"), "DSC_"), noting),
         (Roll("standard tags", Camera("PENTAX", "K-1", order=">"), "IMGP"), noting),
         (Roll("sony, numbered", whole, "DSC0"), numbered),
-        (Roll("panasonic, numbered", Camera("Panasonic", "GH5", "", "", "panasonic"), "P"), numbered),
-        (Roll("olympus, numbered", Camera("OLYMPUS CORPORATION", "E-M1", "", "", "olympus"), "PA"),
-         numbered),
+        (Roll("panasonic, numbered", lumix, "P"), numbered),
+        (Roll("olympus, numbered", olympus, "PA"), numbered),
         (Roll("fuji, RAW+JPEG", fuji, "DSCF", raw="RAF"), numbered),
         (Roll("canon, RAW+JPEG", Camera("Canon", "Canon EOS R5", "12"), "R5_", raw="CR2"), noting),
+        (Roll("called automatic", Camera("NIKON", "D70", "15"), "DSN_"), who.unaware),
         (Roll("silent drone", drone, "DJI_"), who.silent),
         (Roll("manual, long", plain, "_MG_"), who.by_hand),
         (Roll("time-lapse", replace_serial(plain, "13"), "TL_"), who.time_lapse),
@@ -76,6 +78,8 @@ def rolls_of(count: int, seed: int) -> list[Roll]:
         roll.at_s += rng.uniform(0, 600)
     while sum(len(_brackets(roll)) for roll, _ in crews) < count:
         roll, take = rng.choice(crews)
+        if take in (who.time_lapse, who.panorama) and rng.random() < 0.7:
+            continue  # they bring many brackets at a time
         take(roll, ids, rng)
     return [roll for roll, _ in crews]
 

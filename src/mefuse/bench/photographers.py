@@ -1,6 +1,6 @@
 """Photographers in code: who takes which brackets, when, and what else lands on their card.
 
-Each one is a way to bracket that FACTS about users' trouble name: cameras that note it and cameras
+Each one brackets in a way that such tools are known to fail with: cameras that note it and cameras
 that do not, clocks of whole seconds, long exposures with a dark frame behind each, series in which
 all pauses are equal, panoramas, tests and repeats, single pictures and bursts, RAW+JPEG pairs,
 files without EXIF.
@@ -9,6 +9,7 @@ files without EXIF.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -17,6 +18,15 @@ from mefuse.bench.card import Camera, Exposed
 
 _FIRST_S = 1_600_000_000.0
 _THIRDS = 3  # cameras set times in thirds of a stop
+_PARTS = (
+    *(8000, 6400, 5000, 4000, 3200, 2500, 2000, 1600, 1250, 1000, 800, 640, 500, 400, 320, 250),
+    *(200, 160, 125, 100, 80, 60, 50, 40, 30, 25, 20, 15, 13, 10, 8, 6, 5, 4),
+)
+_TIMES = (
+    *(1 / part for part in _PARTS),
+    *(0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 2.5, 3.2, 4.0, 5.0, 6.0, 8.0, 10.0, 13.0, 15.0),
+    *(20.0, 25.0, 30.0),
+)
 
 
 @dataclass(slots=True)
@@ -89,13 +99,8 @@ def _single(roll: Roll, ids: tuple[_Ids, _Ids], time_s: float, **settings: float
 
 
 def _nominal(time_s: float) -> float:
-    """The nearest time that cameras show: 1/125 for 1/128, 1/15 for 1/16."""
-    shown = {8: 8, 16: 15, 32: 30, 64: 60, 128: 125, 256: 250, 512: 500, 1024: 1000}
-    if time_s < 0.2:
-        exact = 1 / time_s
-        near = min(shown, key=lambda value: abs(value - exact))
-        return 1 / (shown[near] if abs(near / exact - 1) < 0.02 else round(exact))
-    return round(time_s, 1) if time_s < 1 else float(round(time_s * 2) / 2)
+    """The nearest time that cameras show and set: 1/125 for 1/128, 1/15 for 1/16."""
+    return min(_TIMES, key=lambda shown: abs(math.log2(shown / time_s)))
 
 
 def evs_of(count: int, step: float, order: str) -> list[float]:
@@ -120,16 +125,19 @@ def _walk(rng: Random) -> float:
     return min(900.0, rng.lognormvariate(3.2, 0.9))
 
 
-def _light(rng: Random) -> float:
-    """A middle exposure time, in thirds of a stop from 1/1000 to 1/15."""
-    return float(2.0 ** (rng.randint(-10 * _THIRDS, -4 * _THIRDS) / _THIRDS))
+def _light(rng: Random, *, range_ev: float = 0.0) -> float:
+    """A middle exposure time in thirds of a stop, 1/1000 to 1/8, that leaves room in both ways."""
+    shortest = max(-10.0, -12.9 + range_ev)
+    longest = max(shortest, min(-3.0, 4.8 - range_ev))
+    thirds = rng.randint(round(shortest * _THIRDS), round(longest * _THIRDS))
+    return float(2.0 ** (thirds / _THIRDS))
 
 
 def noting(roll: Roll, ids: tuple[_Ids, _Ids], rng: Random, *, numbered: bool) -> None:
     """A camera that notes its bracketing: handheld, with test shots, singles, bursts, repeats."""
     count, step = rng.choice((3, 3, 5, 7)), rng.choice((0.7, 1.0, 1.0, 2.0))
     evs = evs_of(count, step, rng.choice(ORDERS))
-    base = _light(rng)
+    base = _light(rng, range_ev=max(evs))
     if rng.random() < 0.15:  # metering first
         scene = next(ids[0])
         roll.takes.append(Take(Exposed(roll.at_s, _nominal(base)), scene, None, 0.0))
@@ -158,18 +166,36 @@ def noting(roll: Roll, ids: tuple[_Ids, _Ids], rng: Random, *, numbered: bool) -
 def silent(roll: Roll, ids: tuple[_Ids, _Ids], rng: Random) -> None:
     """A camera that notes nothing but times and exposures: drones, old files, converted ones."""
     evs = evs_of(5, 0.7, "middle, in turn")
-    _bracket(roll, ids, evs, base_s=_light(rng), pause_s=lambda: rng.uniform(0.2, 0.8), mode=0)
+    base = _light(rng, range_ev=max(evs))
+    _bracket(roll, ids, evs, base_s=base, pause_s=lambda: rng.uniform(0.2, 0.8), mode=0)
     roll.at_s += _walk(rng) + 5
     if rng.random() < 0.3:
         _single(roll, ids, _light(rng))
         roll.at_s += _walk(rng)
 
 
+def unaware(roll: Roll, ids: tuple[_Ids, _Ids], rng: Random) -> None:
+    """Bracketing that the files call automatic exposure without compensation, and single pictures.
+
+    The exposures and the short pauses are all there is to tell them from pictures in a row.
+    """
+    evs = evs_of(3, rng.choice((1.0, 2.0)), "middle, in turn")
+    base = _light(rng, range_ev=max(evs))
+    start = len(roll.takes)
+    _bracket(roll, ids, evs, base_s=base, pause_s=lambda: rng.uniform(0.1, 0.5), mode=0)
+    for take in roll.takes[start:]:
+        take.shot = replace(take.shot, bias_ev=0.0)
+    roll.at_s += _walk(rng) + 3
+    if rng.random() < 0.3:
+        _single(roll, ids, _light(rng))
+        roll.at_s += _walk(rng) + 3
+
+
 def by_hand(roll: Roll, ids: tuple[_Ids, _Ids], rng: Random) -> None:
     """Manual exposures from a tripod, some of them long, some with a dark frame behind each."""
     count = rng.choice((3, 5, 5, 7))
     step = rng.choice((1.0, 2.0)) if count < 7 else 1.0
-    base = float(2.0 ** rng.uniform(-4, 1.5 if count * step > 5 else 3))
+    base = float(2.0 ** (rng.randint(-4 * _THIRDS, 3 * _THIRDS) / _THIRDS))
     while base * 2 ** (count // 2 * step) > 30:
         base /= 2
     pace = rng.uniform(2, 12)
@@ -189,8 +215,8 @@ def by_hand(roll: Roll, ids: tuple[_Ids, _Ids], rng: Random) -> None:
 
 def time_lapse(roll: Roll, ids: tuple[_Ids, _Ids], rng: Random) -> None:
     """Brackets of one scene with equal pauses everywhere, while the light changes slowly."""
-    count, pace, base = rng.choice((3, 5)), rng.uniform(2, 6), _light(rng)
-    evs = evs_of(count, rng.choice((1.0, 2.0)), rng.choice(ORDERS))
+    evs = evs_of(rng.choice((3, 5)), rng.choice((1.0, 2.0)), rng.choice(ORDERS))
+    pace, base = rng.uniform(2, 6), _light(rng, range_ev=max(evs) + 1)
     scene = next(ids[0])
     for _ in range(rng.randint(6, 12)):
         _bracket(roll, ids, evs, base_s=base, pause_s=lambda: pace, scene=scene, mode=1)
@@ -200,7 +226,7 @@ def time_lapse(roll: Roll, ids: tuple[_Ids, _Ids], rng: Random) -> None:
 
 def panorama(roll: Roll, ids: tuple[_Ids, _Ids], rng: Random) -> None:
     """Brackets of one manual exposure, a turn of the head apart."""
-    evs, base = evs_of(3, 2.0, rng.choice(ORDERS)), _light(rng)
+    evs, base = evs_of(3, 2.0, rng.choice(ORDERS)), _light(rng, range_ev=2)
     for _ in range(rng.randint(4, 8)):
         _bracket(roll, ids, evs, base_s=base, pause_s=lambda: rng.uniform(0.15, 0.5))
         roll.at_s += rng.uniform(0.8, 4)

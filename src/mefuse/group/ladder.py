@@ -12,7 +12,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from statistics import median
 
 MOST_FRAMES = 15
 _PRIOR_BITS = -3.0  # what the rest has to make up for before files are taken for a bracket
@@ -21,7 +20,7 @@ _COUNT_BITS = {2: -3.0, 4: -2.0, 6: -2.0, 8: -2.0}
 _MANY_FRAMES, _MANY_BITS = 9, -2.0
 _SAME_STEP_BITS = 2.5  # by chance one step in six is like another
 _ODD_STEP_BITS = -2.5
-_SMALL_STEP_EV, _SMALL_STEP_BITS = 0.6, -2.5  # automatic exposure drifts by as much
+_SMALL_STEP_EV, _SMALL_STEP_BITS = 0.6, -2.0  # light drifts by as much from frame to frame
 _USUAL_ORDER_SHARE = 0.95  # of brackets come in an order that some camera uses
 _MOST_ORDER_BITS = 12.0
 _REPEAT_BITS = -1.5  # of an exposure taken twice in a row inside a bracket
@@ -33,10 +32,13 @@ class Tolerance:
 
     same_ev: float  # closer than this two exposures are one
     step_ev: float  # two steps this close are equal
+    signature_ev: float  # mean steps that round to one multiple of this are those of one habit
 
 
-FROM_EXIF = Tolerance(same_ev=0.25, step_ev=0.34)  # cameras round to thirds of a stop
-FROM_PIXELS = Tolerance(same_ev=0.4, step_ev=1.5)  # clipping makes steps look smaller
+# The times that cameras show: 1/6 s to 0.3 s is called a stop, and so is 0.6 s to 1.3 s.
+FROM_EXIF = Tolerance(same_ev=0.25, step_ev=0.3, signature_ev=1 / 6)
+# Clipping makes steps look smaller.
+FROM_PIXELS = Tolerance(same_ev=0.4, step_ev=1.5, signature_ev=2.5)
 
 
 def ranks(stops: Sequence[float]) -> tuple[int, ...]:
@@ -63,8 +65,8 @@ def shape_bits(stops: Sequence[float], tolerance: Tolerance, *, is_flagged: bool
     bits = _PRIOR_BITS + _COUNT_BITS.get(count, _MANY_BITS if count > _MANY_FRAMES else 0.0)
     bits += _SAME_STEP_BITS * (equal - 1)
     bits += _ODD_STEP_BITS * (len(steps) - equal)
-    if median(steps) < _SMALL_STEP_EV and not is_flagged:
-        bits += _SMALL_STEP_BITS
+    if not is_flagged:
+        bits += _SMALL_STEP_BITS * sum(step < _SMALL_STEP_EV for step in steps)
     return bits + _order_bits(ranks(stops))
 
 

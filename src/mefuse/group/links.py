@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from mefuse.group.shots import Shot
 
@@ -18,7 +19,7 @@ LONGEST_GAP_S = 60.0
 # Evidence by the pause between the end of one exposure and the start of the next, up to so long.
 _GAP_BITS = ((1.0, 3.0), (3.0, 2.0), (10.0, 0.5), (30.0, 0.0), (LONGEST_GAP_S, -1.0))
 # A pause that stands out among its neighbours: that of the walk to the next room.
-_NOTABLE_GAP_S, _PAUSE_S = 2.0, 1.5
+_PAUSE_S, _FINE_PAUSE_S = 1.5, 0.4  # added to pauses: for clocks of whole seconds, and finer ones
 _BREAK_GAP_S, _BREAK_RATIO, _NOTABLE_RATIO = 8.0, 3.0, 1.5
 _UNKNOWN_GAP_BITS, _NEXT_NAME_BITS = -1.0, 1.5
 _LONG_EXPOSURE_S = 1.0  # from here on cameras take a dark frame, as long again
@@ -29,27 +30,37 @@ _NUMBERED_BITS, _NUMBER_LEFT_OUT_BITS = 6.0, 1.0
 _APERTURE_BITS, _ISO_BITS = -3.0, -1.5
 _FOCAL_TOLERANCE = 0.02
 _BIAS_EV, _BIAS_TOLERANCE_EV = 0.25, 0.75
+_OTHER_LIGHT_EV, _OTHER_LIGHT_BITS = 1.2, -5.0  # more or less than asked: metered anew elsewhere
 
 
-def pauses(shots: Sequence[Shot]) -> list[float | None]:
-    """Gives the pause in seconds between each shot's end and the next one's start.
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """The time between two exposures, in seconds: from the end of one to the start of the next.
 
-    Clocks that resolve a second only are given the benefit of it. After a long exposure, the time
-    that cameras need for a dark frame of the same length is no pause, nor is the time of the next
-    exposure where a camera's clock notes its end. None where a time is missing.
+    `least_s` is what it was at least. Clocks that resolve a second only are given the benefit of
+    it; after a long exposure the time of a dark frame of the same length is no pause, nor is the
+    time of the next exposure where a camera's clock notes its end.
     """
+
+    least_s: float
+    most_s: float
+
+
+def pauses(shots: Sequence[Shot]) -> list[Pause | None]:
+    """Gives the pause between each shot and the next; None where a time is missing."""
     return [_pause(one, other) for one, other in itertools.pairwise(shots)]
 
 
-def _pause(one: Shot, other: Shot) -> float | None:
+def _pause(one: Shot, other: Shot) -> Pause | None:
     if one.taken_s is None or other.taken_s is None:
         return None
     lasting = one.exposure.exposure_time_s or 0.0
     next_lasting = other.exposure.exposure_time_s or 0.0
+    most_s = max(0.0, other.taken_s - one.taken_s - lasting)
     clock_s = max(one.clock_s, other.clock_s)
-    pause = max(0.0, other.taken_s - one.taken_s - lasting - (clock_s if clock_s >= 1 else 0.0))
+    pause = max(0.0, most_s - (clock_s if clock_s >= 1 else 0.0))
     busy = sum(t for t in (lasting, next_lasting) if t >= _LONG_EXPOSURE_S)
-    return pause if pause <= _PAUSE_S else max(_PAUSE_S, pause - busy)
+    return Pause(pause if pause <= _PAUSE_S else max(_PAUSE_S, pause - busy), most_s)
 
 
 def link_bits(shots: Sequence[Shot], *, gap_s: float | None = None) -> list[float]:
@@ -68,7 +79,7 @@ def link_bits(shots: Sequence[Shot], *, gap_s: float | None = None) -> list[floa
             bits.append(BREAK)
         elif gap_s is not None:
             gap = gaps[i]
-            within = gap is None or gap <= gap_s
+            within = gap is None or gap.least_s <= gap_s
             bits.append(numbers + _intent_bits(one, other) + 1.0 if within else BREAK)
         else:
             time = _gap_bits(gaps, i, one, other)
@@ -100,19 +111,25 @@ def _number_bits(one: Shot, other: Shot) -> float:
     return _NUMBERED_BITS if after == before + 1 else _NUMBER_LEFT_OUT_BITS
 
 
-def _gap_bits(gaps: Sequence[float | None], i: int, one: Shot, other: Shot) -> float:
+def _gap_bits(gaps: Sequence[Pause | None], i: int, one: Shot, other: Shot) -> float:
     """Evidence of the pause after shot i, by itself and beside those before and after it."""
     gap = gaps[i]
     if gap is None:
         return _NEXT_NAME_BITS if _is_next_name(one, other) else _UNKNOWN_GAP_BITS
-    bits = next((bits for longest, bits in _GAP_BITS if gap <= longest), BREAK)
-    beside = [g for j in (i - 1, i + 1) if 0 <= j < len(gaps) and (g := gaps[j]) is not None]
-    if not beside or gap <= _NOTABLE_GAP_S:
+    bits = next((bits for longest, bits in _GAP_BITS if gap.least_s <= longest), BREAK)
+    near = (gaps[j] for j in (i - 1, i + 1) if 0 <= j < len(gaps))
+    beside = [other_gap.most_s for other_gap in near if other_gap is not None]
+    if not beside:
         return bits
-    ratio = (gap + _PAUSE_S) / (min(beside) + _PAUSE_S)
-    if gap > _BREAK_GAP_S and ratio >= _BREAK_RATIO:
+    if gap.least_s > _BREAK_GAP_S and _ratio(gap, beside, _PAUSE_S) >= _BREAK_RATIO:
         return BREAK
+    ratio = _ratio(gap, beside, _PAUSE_S if max(one.clock_s, other.clock_s) >= 1 else _FINE_PAUSE_S)
     return bits - 2 * math.log2(ratio) if ratio > _NOTABLE_RATIO else bits
+
+
+def _ratio(gap: Pause, beside: Sequence[float], floor_s: float) -> float:
+    """How much longer a pause is than the shorter one beside it; both a little longer."""
+    return (gap.least_s + floor_s) / (min(beside) + floor_s)
 
 
 def _is_next_name(one: Shot, other: Shot) -> bool:
@@ -135,9 +152,12 @@ def _intent_bits(one: Shot, other: Shot) -> float:
         bits += 0.0 if same else _APERTURE_BITS
     if one.exposure.iso and other.exposure.iso:
         bits += 0.0 if one.exposure.iso == other.exposure.iso else _ISO_BITS
+    unasked = _unasked_ev(one, other)
+    if unasked is not None and unasked > _OTHER_LIGHT_EV:
+        return bits + _OTHER_LIGHT_BITS
     if is_flagged(one) and is_flagged(other):
         return max(bits, -1.5) + _FLAGGED_BITS
-    if _bias_explains(one, other):
+    if unasked is not None and unasked <= _BIAS_TOLERANCE_EV:
         return max(bits, -1.5) + _BIAS_BITS
     modes = {one.mode, other.mode}
     if modes == {"manual"}:
@@ -145,10 +165,17 @@ def _intent_bits(one: Shot, other: Shot) -> float:
     return bits + (_UNKNOWN_MODE_BITS if None in modes else _AUTOMATIC_BITS)
 
 
-def _bias_explains(one: Shot, other: Shot) -> bool:
-    """Whether exposure compensation changed, and the exposure with it."""
+def asked_ev(shot: Shot) -> float | None:
+    """The compensation that the camera was asked for, or that it chose for its bracket."""
+    noted = shot.bracketing.offset_ev
+    return shot.bias_ev if noted is None else noted
+
+
+def _unasked_ev(one: Shot, other: Shot) -> float | None:
+    """How far the exposure changed beyond the compensation; None where that did not change."""
+    asked, other_asked = asked_ev(one), asked_ev(other)
     stops, other_stops = one.exposure.stops, other.exposure.stops
-    if one.bias_ev is None or other.bias_ev is None or stops is None or other_stops is None:
-        return False
-    asked = other.bias_ev - one.bias_ev
-    return abs(asked) >= _BIAS_EV and abs(other_stops - stops - asked) <= _BIAS_TOLERANCE_EV
+    if asked is None or other_asked is None or stops is None or other_stops is None:
+        return None
+    change = other_asked - asked
+    return abs(other_stops - stops - change) if abs(change) >= _BIAS_EV else None

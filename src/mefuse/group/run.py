@@ -162,6 +162,7 @@ def _measured(shots: Sequence[Shot], settings: GroupSettings) -> _Stream:
         FROM_EXIF,
         [links.is_flagged(shot) for shot in shots],
         numbered,
+        [links.asked_ev(shot) for shot in shots],
     )
     return _Stream(shots, run, from_pixels=False)
 
@@ -186,7 +187,9 @@ def _seen(
         if shots:
             bits = _within_gaps(pixels.link_bits(lumas), shots, settings)
             nothing = [False] * len(shots)
-            run = Run(pixels.relative_stops(lumas), bits, FROM_PIXELS, nothing, nothing)
+            unknown = [None] * len(shots)
+            stops = pixels.relative_stops(lumas)
+            run = Run(stops, bits, FROM_PIXELS, nothing, nothing, unknown)
             seen.append(_Stream(shots, run, from_pixels=True))
     return seen, unreadable
 
@@ -197,7 +200,7 @@ def _within_gaps(
     """Links, broken where the clock, if there is one, shows a long pause."""
     longest = links.LONGEST_GAP_S if settings.gap_s is None else settings.gap_s
     return [
-        links.BREAK if gap is not None and gap > longest else link
+        links.BREAK if gap is not None and gap.least_s > longest else link
         for link, gap in zip(bits, links.pauses(shots), strict=True)
     ]
 
@@ -221,5 +224,5 @@ def _named(
 
 def _longest_pause(shots: Sequence[Shot], segment: Segment) -> float | None:
     gaps = links.pauses(shots[segment.frames[0] : segment.frames[-1] + 1])
-    known = [gap for gap in gaps if gap is not None]
+    known = [gap.least_s for gap in gaps if gap is not None]
     return max(known, default=None) if len(known) == len(gaps) else None

@@ -20,7 +20,6 @@ Signature = tuple[tuple[int, ...], int]
 _FIRST_RUN_BITS = 2.5  # mercy of the first run, which only counts what recurs
 _RECURRING_BITS = 10.0  # for a pattern that all frames follow; in proportion for fewer
 _ASKED_SIZE_BITS = 6.0
-_SIGNATURE_STEP_EV = 1 / 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +31,7 @@ class Run:
     tolerance: Tolerance
     flagged: Sequence[bool]  # the camera says that it bracketed
     numbered: Sequence[bool]  # the camera's own numbers say that these two belong together
+    asked: Sequence[float | None]  # compensation in EV; None where unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +87,8 @@ def _candidates(run: Run, size: int | None) -> Iterator[Segment]:
                 repeats.append(at)
                 free_repeats += run.numbered[at - 1]
                 continue
+            if _is_asked_again(run, kept, at):
+                break
             kept.append(at)
             if size is not None and len(kept) > size:
                 break
@@ -95,12 +97,22 @@ def _candidates(run: Run, size: int | None) -> Iterator[Segment]:
                 yield _segment(run, kept, repeats, bits + (_ASKED_SIZE_BITS if size else 0.0))
 
 
+def _is_asked_again(run: Run, kept: Sequence[int], at: int) -> bool:
+    """Whether a camera that changes its compensation is back at one that it had."""
+    before = [run.asked[k] for k in kept]
+    changes = len({None if ev is None else round(ev, 1) for ev in before}) == len(before) > 1
+    now = run.asked[at]
+    return (
+        changes and now is not None and any(ev is not None and abs(ev - now) < 0.1 for ev in before)
+    )
+
+
 def _segment(run: Run, kept: Sequence[int], repeats: Sequence[int], bits: float) -> Segment:
     stops = [run.stops[i] for i in kept]
     is_flagged = all(run.flagged[i] for i in kept)
     bits += shape_bits(stops, run.tolerance, is_flagged=is_flagged)
     step = (max(stops) - min(stops)) / (len(stops) - 1)
-    rounded = round(step / max(_SIGNATURE_STEP_EV, 2 * run.tolerance.step_ev - 0.5))
+    rounded = round(step / run.tolerance.signature_ev)
     return Segment(tuple(kept), tuple(repeats), bits, (ranks(stops), rounded))
 
 
