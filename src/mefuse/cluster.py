@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mefuse.models import Fuser
     from mefuse.settings import FuseSettings
 
-_CONNECT_S = 10.0
+_CONNECT_S = 5.0
 _LOOK_AGAIN_S = 2.0
 _LONELY_S = 10.0
 _AHEAD = 2  # tasks per thread of the workers: one is fused, the next waits there
