@@ -178,6 +178,7 @@ def test_all_that_fail_exit_1_and_fail_fast_stops(card: Path, tmp_path: Path) ->
         (["card", "--plan", "p.json", "-o", "out"], "either PATHS or --plan"),
         (["card"], "Missing option '-o'"),
         (["card", "-o", "out", "--idle", "3"], "--idle needs --watch"),
+        (["card", "-o", "out", "--dry-run", "--watch"], "leave --watch out"),
         (["--plan", "p.json", "-o", "out", "--watch"], "a plan does not grow"),
         (["--plan", "p.json", "-o", "out", "--size", "3"], "--size is for PATHS"),
         (["card", "-o", "out", "--shard", "0/3"], "2/8"),

@@ -241,7 +241,7 @@ def _check_wanted() -> None:
     try:
         worker = get_worker()
         task = worker.state.tasks.get(worker.get_current_task())
-    except ValueError:  # not in a task's own thread: the thread that is tells it
+    except (ValueError, KeyError):  # not in the task's own thread, which looks itself
         return
     if task is None or task.state == "cancelled":
         raise _Cancelled

@@ -197,7 +197,7 @@ class _Run:
 
     def _settle(self, name: str, result: Made | Failure) -> None:
         """Ends a job: gives the picture its name and records it, or records why there is none."""
-        job, decision = self._running.pop(name)
+        job, decision = self._running[name]  # it stays there until it is told: see `_drop`
         if isinstance(result, Failure):
             self._fail(job, result)
             return
@@ -220,6 +220,7 @@ class _Run:
 
     def _end(self, job: Job, kind: OutcomeKind, message: str, record: Record | None = None) -> None:
         """Gives the claim back and tells."""
+        self._running.pop(job.name, None)
         self._claims.give_back(job.name)
         outcome = Outcome(job, kind, message, record)
         self._summary.outcomes.append(outcome)

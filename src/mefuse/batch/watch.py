@@ -66,7 +66,7 @@ class Watch:
         self._files: dict[Path, _Seen] = {}
         self._plan: tuple[list[tuple[Path, Signature]], Plan] = ([], Plan(()))
         self._given: set[Path] = set()  # frames of brackets that were given
-        self._late: set[Path] = set()
+        self._named: set[Path] = set()
         self._ready: deque[Job] = deque()
         self._changed_s = time.monotonic()  # when a file last came or changed
         self._looked_s = self._look_at = self._changed_s
@@ -109,9 +109,21 @@ class Watch:
         ]
         if settled != self._plan[0]:
             paths = [path for path, _ in settled]
-            plan = find_brackets(paths, settings=self._group) if len(paths) > 1 else Plan(())
-            self._plan = settled, plan
+            self._plan = settled, self._grouped(paths)
         return self._plan[1]
+
+    def _grouped(self, paths: Sequence[Path]) -> Plan:
+        if len(paths) < 2:
+            return Plan(())
+        return find_brackets(
+            paths, settings=self._group, on_unread=lambda left: self._name(left.path, left.reason)
+        )
+
+    def _name(self, path: Path, reason: str) -> None:
+        """Tells of a file that no bracket will have, once."""
+        if path not in self._named:
+            self._named.add(path)
+            self._on_notice(f"{path}: {reason}")
 
     def _found(self) -> list[Path]:
         self._manifest.refresh()
@@ -147,9 +159,7 @@ class Watch:
         if len(late) == len(bracket.frames):
             return True
         for frame in late:
-            if frame not in self._late:
-                self._late.add(frame)
-                self._on_notice(f"{frame}: came after its bracket was fused; fuse it by hand")
+            self._name(frame, "came after its bracket was fused; fuse it by hand")
         return False
 
     def _is_complete(self, bracket: PlannedBracket, plan: Plan) -> bool:

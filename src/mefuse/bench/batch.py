@@ -32,6 +32,7 @@ _DRAWN = 6  # different brackets; a longer batch has copies of them
 
 def draw(folder: Path, *, count: int, size: tuple[int, int]) -> Path:
     """Writes brackets and their plan; returns the plan's path."""
+    folder.mkdir(parents=True, exist_ok=True)
     drawn = [
         list(write_sample(folder / f"drawn_{i}", size=size, seed=i + 1, overwrite=True))
         for i in range(min(count, _DRAWN))
@@ -171,7 +172,7 @@ def _differences(output: Path, truth: dict[str, str], before: dict[str, int]) ->
     }
 
 
-def _size(text: str) -> tuple[int, int]:
+def picture_size(text: str) -> tuple[int, int]:
     """(height, width) of WIDTHxHEIGHT."""
     width, height = text.split("x")
     return int(height), int(width)
@@ -182,7 +183,9 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m mefuse.bench.batch", description=__doc__)
     parser.add_argument("what", choices=("throughput", "memory", "kills"))
     parser.add_argument("--count", type=int, default=10, help="brackets")
-    parser.add_argument("--size", type=_size, default=(800, 1200), help="WIDTHxHEIGHT of frames")
+    parser.add_argument(
+        "--size", type=picture_size, default=(800, 1200), help="WIDTHxHEIGHT of frames"
+    )
     parser.add_argument("--model", default="ipl", help="as for mefuse fuse")
     parser.add_argument("--rounds", type=int, default=20, help="kills")
     parser.add_argument("--seed", type=int, default=1, help="of the moments of the kills")

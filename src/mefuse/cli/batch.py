@@ -116,7 +116,7 @@ def batch(
       mefuse group card --json | mefuse batch --plan - -o fused
       mefuse batch inbox -o fused --watch
     """
-    _check(paths, plan_file, options)
+    _check(paths, plan_file, {**options, "dry_run": dry_run})
     from mefuse.batch.run import Hooks
     from mefuse.cli.batch_print import BatchReporter, print_dry_run
     from mefuse.cli.signals import stopping
@@ -144,6 +144,8 @@ def _check(paths: tuple[str, ...], plan_file: str | None, options: dict[str, Any
         raise click.UsageError("Give either PATHS or --plan.")
     if plan_file is not None and options["watch"]:
         raise click.UsageError("--watch needs PATHS to watch; a plan does not grow.")
+    if options["watch"] and options["dry_run"]:
+        raise click.UsageError("--dry-run tells what is there now; leave --watch out.")
     if options["idle"] is not None and not options["watch"]:
         raise click.UsageError("--idle needs --watch.")
     if options["cluster"] and (options["jobs"] or options["memory"]):

@@ -97,6 +97,7 @@ class BatchReporter:
 
     def _say(self, line: str) -> None:
         """One line on standard error, above the bar."""
+        line = _shown(line)
         if self._bar is not None:
             self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
         else:
@@ -122,7 +123,12 @@ def print_dry_run(batch: Batch, *, as_json: bool) -> None:
             )
         else:
             names = ", ".join(frame.name for frame in job.frames)
-            click.echo(f"{decision.action}\t{job.target}\t{names}\t{decision.reason}")
+            click.echo(_shown(f"{decision.action}\t{job.target}\t{names}\t{decision.reason}"))
+
+
+def _shown(text: str) -> str:
+    """Text that every terminal takes: bytes of a name that are no UTF-8 become question marks."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _warnings(outcome: Outcome) -> list[str]:
@@ -172,11 +178,11 @@ def _cells(outcome: Outcome) -> list[Any]:
     if outcome.kind == "fused" and outcome.record is not None:
         seconds = f"{outcome.record.content['seconds']['total']:.1f}"
     return [
-        Text(outcome.job.name),
+        Text(_shown(outcome.job.name)),
         str(len(outcome.job.frames)),
         Text(outcome.kind, style=_STYLES[outcome.kind]),
         seconds,
-        Text(outcome.message if outcome.kind == "failed" else ""),
+        Text(_shown(outcome.message) if outcome.kind == "failed" else ""),
     ]
 
 

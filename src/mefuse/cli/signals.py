@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: at once before anything is begun, at a safe moment while a batch runs."""
+"""Ctrl-C, SIGTERM and SIGHUP: at once before anything is begun, at a safe moment while a batch runs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+# Ctrl-C, the end of a job, the end of a terminal (which Windows does not have).
+_NUMBERS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
 
 
 class Stop:
@@ -35,14 +40,14 @@ class Stop:
 
 @contextmanager
 def stopping() -> Iterator[Stop]:
-    """Takes Ctrl-C and SIGTERM, and gives them back at the end; in the main thread alone.
+    """Takes these signals, and gives them back at the end; in the main thread alone.
 
     A signal that the command was started to ignore, as `nohup` and job control do, stays ignored.
     """
     stop = Stop()
     before = {}
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _NUMBERS:
             handler = signal.getsignal(number)
             if handler is not signal.SIG_IGN:
                 before[number] = handler
