@@ -1,7 +1,7 @@
 """How much faster two workers of a Dask cluster are than one, each on a core of its own.
 
 `python -m mefuse.bench.cluster --count 12` starts a scheduler and workers of one thread on this
-machine, fuses the same brackets with one worker and with two, and prints one JSON object. Seconds are
+machine, fuses the same brackets with one worker and with two, and prints a JSON object. Seconds are
 from the first bracket's begin to the last one's end. Linux only.
 """
 
@@ -15,11 +15,11 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
-from functools import partial
+from datetime import datetime
 from pathlib import Path
 
+from mefuse.batch.manifest import read_manifest
 from mefuse.bench.batch import draw, picture_size
 
 _MODULES = {"scheduler": "distributed.cli.dask_scheduler", "worker": "distributed.cli.dask_worker"}
@@ -33,9 +33,8 @@ def cluster(workers: int, folder: Path) -> Iterator[str]:
         port = free.getsockname()[1]
     url = f"tcp://127.0.0.1:{port}"
     with contextlib.ExitStack() as stack:
-        stack.enter_context(
-            _started("scheduler", folder, "--host", "127.0.0.1", "--port", str(port))
-        )
+        here = ("--host", "127.0.0.1", "--port", str(port))
+        stack.enter_context(_started("scheduler", folder, *here))
         for core in range(workers):
             options = (url, "--nthreads", "1", "--no-nanny")
             stack.enter_context(_started("worker", folder, *options, core=core))
@@ -48,8 +47,9 @@ def _started(kind: str, folder: Path, *options: str, core: int | None = None) ->
         [sys.executable, "-m", _MODULES[kind], "--no-dashboard", *options],
         cwd=folder,
         stderr=subprocess.DEVNULL,
-        preexec_fn=None if core is None else partial(os.sched_setaffinity, 0, {core}),
     )
+    if core is not None:
+        os.sched_setaffinity(process.pid, {core})
     try:
         yield
     finally:
@@ -68,10 +68,11 @@ def seconds_with(workers: int, folder: Path, options: argparse.Namespace) -> flo
                 sys.executable, "-m", "mefuse", "batch", "--plan", str(plan), "-q",
                 "-o", str(brackets / "out"), "--model", options.model, "--cluster", url,
             ]  # fmt: skip
-            start = time.perf_counter()
             subprocess.run(command, check=True)
-            seconds = time.perf_counter() - start
-    return seconds
+    records = [record.content for record in read_manifest(brackets / "out")]
+    begin = min(datetime.fromisoformat(content["started"]) for content in records)
+    end = max(datetime.fromisoformat(content["finished"]) for content in records)
+    return (end - begin).total_seconds()
 
 
 def main(arguments: list[str] | None = None) -> None:

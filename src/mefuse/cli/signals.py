@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP: at once before anything is begun, at a safe moment while a batch runs."""
+"""Ctrl-C, SIGTERM, SIGHUP: at once before anything is begun, at a safe moment in a batch."""
 
 from __future__ import annotations
 
