@@ -37,6 +37,7 @@ MAY_IMPORT = {
     "blend_device": "blend",
     "exif": "frames",
     "containers": "exif frames",
+    "makernotes": "exif",
     "exposure": "frames",
     "decode": "containers errors exif",
     "raw": "containers errors exif exposure frames",
@@ -53,18 +54,25 @@ MAY_IMPORT = {
     "stream": "blend blend_cpu blend_device cache device models slices warp weights",
     "fuse": "align clock coverage discover errors frames memory models read report settings slices "
     "write",
+    "group": "containers decode discover errors exif exposure frames makernotes plan raw settings",
     "synth": "errors frames write",
     "train": "blend cache errors metrics models synth weights",
-    "bench": "align cache discover errors fuse models read settings slices stream synth "
-    "transforms weights",
+    "landing": "errors",
+    "batch": "clock containers errors exif fuse group landing memory models plan report settings "
+    "weights write",
+    "cluster": "batch errors fuse models settings",
+    "bench": "align batch cache discover errors fuse group landing models plan read settings slices "
+    "stream synth transforms weights",
     "evaluate": "coverage device discover errors frames metrics models read slices stream warp "
     "weights",
-    "cli": "device errors evaluate fuse models report settings slices synth weights",
+    "cli": "batch cluster device errors evaluate fuse group models plan report settings slices synth "
+    "weights",
 }
 STEPS = {"discover", "read", "align", "write"}
 HOME_OF = {  # library -> the only files that may import it
     "click": {"cli"},
     "rich": {"cli"},
+    "distributed": {"cluster"},
     "rawpy": {"raw"},
     "skimage": {"metrics"},
     "torch": {

@@ -108,8 +108,9 @@ def write_card(folder: Path, rolls: list[Roll], *, seed: int) -> dict[Path, Trut
                 block = exif_of(roll.camera, take.shot)
                 path.write_bytes(with_exif(blank, block))
             else:
-                light = scenes.setdefault(take.scene, _scene(rng))
-                path.write_bytes(_jpeg(_photograph(light, take.ev, rng)))
+                if take.scene not in scenes:
+                    scenes[take.scene] = _scene(rng)
+                path.write_bytes(_jpeg(_photograph(scenes[take.scene], take.ev, rng)))
             truths[path] = _truth(roll, take)
             if roll.raw:
                 raw = folder / f"{stem}.{roll.raw}"

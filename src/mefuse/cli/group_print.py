@@ -47,9 +47,7 @@ def _print_tables(plan: Plan, *, with_reasons: bool) -> None:
     from rich.text import Text
 
     console = Console()
-    table = Table(
-        "#", "frames", "folder", "names", "found by", title="Brackets", title_justify="left"
-    )
+    table = _table("Brackets", "#", "frames", "folder", "names", "found by")
     for number, bracket in enumerate(plan.brackets, 1):
         cells = (shown(bracket.frames[0].parent), _names(bracket, whole=with_reasons))
         table.add_row(

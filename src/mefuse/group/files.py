@@ -59,7 +59,8 @@ def _in_folder(folder: Path, *, recursive: bool) -> Iterator[Path]:
 
 
 def natural_key(name: str) -> tuple[tuple[int, str], ...]:
-    """A key that sorts names as people do: a2 before a10, capitals or not."""
-    parts = re.split(r"(\d+)", name.lower(), flags=re.ASCII)
-    key = [(int(part), "") if i % 2 else (0, part) for i, part in enumerate(parts)]
+    """A key that sorts names and paths as people do: a.jpg, a2.jpg, a10.jpg, capitals or not."""
+    stem, extension = os.path.splitext(name.lower())  # noqa: PTH122 - a text, no path
+    parts = [*re.split(r"(\d+)", stem, flags=re.ASCII), "", extension]
+    key = [(int(part or 0), "") if i % 2 else (0, part) for i, part in enumerate(parts)]
     return (*key, (0, name))

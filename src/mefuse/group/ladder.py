@@ -17,6 +17,7 @@ MOST_FRAMES = 15
 _PRIOR_BITS = -3.0  # what the rest has to make up for before files are taken for a bracket
 # Cameras bracket with an odd number of frames, mostly; two happen to differ easily.
 _COUNT_BITS = {2: -3.0, 4: -2.0, 6: -2.0, 8: -2.0}
+_FLAGGED_TWO_BITS = 2.0  # some cameras bracket with two, and of three one may be lost
 _MANY_FRAMES, _MANY_BITS = 9, -2.0
 _SAME_STEP_BITS = 2.5  # by chance one step in six is like another
 _ODD_STEP_BITS = -2.5
@@ -63,6 +64,8 @@ def shape_bits(stops: Sequence[float], tolerance: Tolerance, *, is_flagged: bool
     steps = [high - low for low, high in itertools.pairwise(ordered)]
     equal = max(sum(abs(s - step) <= tolerance.step_ev for s in steps) for step in steps)
     bits = _PRIOR_BITS + _COUNT_BITS.get(count, _MANY_BITS if count > _MANY_FRAMES else 0.0)
+    if count == 2 and is_flagged:
+        bits += _FLAGGED_TWO_BITS
     bits += _SAME_STEP_BITS * (equal - 1)
     bits += _ODD_STEP_BITS * (len(steps) - equal)
     if not is_flagged:

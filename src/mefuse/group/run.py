@@ -123,7 +123,7 @@ def _by_exposure(
         for stream, segments in zip(
             camera, cut([stream.run for stream in camera], size=settings.size), strict=True
         ):
-            some, others = _named(stream, segments)
+            some, others = _named(stream, segments, size=settings.size)
             brackets += some
             rest += others
     return brackets, rest
@@ -206,10 +206,10 @@ def _within_gaps(
 
 
 def _named(
-    stream: _Stream, segments: Sequence[Segment]
+    stream: _Stream, segments: Sequence[Segment], *, size: int | None
 ) -> tuple[list[PlannedBracket], list[LeftOut]]:
     """Brackets with how they were found, and the rest with why it is in none."""
-    brackets, used = [], set()
+    brackets = []
     for segment in segments:
         frames = [stream.shots[i] for i in segment.frames]
         evs = [stream.run.stops[i] for i in segment.frames]
@@ -217,9 +217,9 @@ def _named(
             frames, evs, longest_s=_longest_pause(stream.shots, segment), seen=stream.from_pixels
         )
         brackets.append(PlannedBracket(tuple(shot.path for shot in frames), reason=reason))
-        used |= set(segment.frames)
-    rest = words.why_left_out(stream.shots, stream.run, [segment.frames for segment in segments])
-    return brackets, [LeftOut(stream.shots[i].path, reason) for i, reason in rest if i not in used]
+    taken = [segment.frames for segment in segments]
+    rest = words.why_left_out(stream.shots, stream.run, taken, size=size)
+    return brackets, [LeftOut(stream.shots[i].path, reason) for i, reason in rest]
 
 
 def _longest_pause(shots: Sequence[Shot], segment: Segment) -> float | None:

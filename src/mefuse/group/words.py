@@ -40,9 +40,9 @@ def _signed(ev: float) -> str:
 
 
 def why_left_out(
-    shots: Sequence[Shot], run: Run, brackets: Sequence[Sequence[int]]
+    shots: Sequence[Shot], run: Run, brackets: Sequence[Sequence[int]], *, size: int | None
 ) -> list[tuple[int, str]]:
-    """Gives the places of the shots in no bracket, each with the reason."""
+    """Gives the places of the shots in no bracket, each with the reason; `size` was asked for."""
     owner = {i: bracket for bracket in brackets for i in bracket}
     left = [i for i in range(len(shots)) if i not in owner]
     bursts = _bursts(run, left)
@@ -54,7 +54,7 @@ def why_left_out(
         elif i in bursts:
             reasons.append((i, f"burst of {bursts[i]} frames with one exposure"))
         else:
-            reasons.append((i, "single frame"))
+            reasons.append((i, "single frame" if size is None else f"in no bracket of {size}"))
     return reasons
 
 
