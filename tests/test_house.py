@@ -61,12 +61,12 @@ MAY_IMPORT = {
     "batch": "clock containers errors exif fuse group landing memory models plan report settings "
     "weights write",
     "cluster": "batch errors fuse models settings",
-    "bench": "align batch cache discover errors fuse group landing models plan read settings slices "
-    "stream synth transforms weights",
+    "bench": "align batch cache discover errors fuse group landing models plan read settings "
+    "slices stream synth transforms weights",
     "evaluate": "coverage device discover errors frames metrics models read slices stream warp "
     "weights",
-    "cli": "batch cluster device errors evaluate fuse group models plan report settings slices synth "
-    "weights",
+    "cli": "batch cluster device errors evaluate fuse group models plan report settings slices "
+    "synth weights",
 }
 STEPS = {"discover", "read", "align", "write"}
 HOME_OF = {  # library -> the only files that may import it
