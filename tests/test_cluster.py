@@ -99,6 +99,15 @@ def run(*arguments: str, **how: Any) -> subprocess.CompletedProcess[str]:
     )
 
 
+def wait_for_part(out: Path, process: subprocess.Popen[str]) -> None:
+    """Waits until a worker is writing a picture."""
+    end = time.monotonic() + 90
+    while not any(path.name.endswith(".part") for path in out.glob(".mefuse-*")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
 def outcomes(text: str) -> dict[str, str]:
     lines = [json.loads(line) for line in text.splitlines()]
     return {line["output"]: line["outcome"] for line in lines}
@@ -114,11 +123,7 @@ def test_a_worker_that_dies_costs_nothing(tmp_path: Path, cluster: Cluster) -> N
     with subprocess.Popen(
         command(tmp_path, cluster.url), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        end = time.monotonic() + 90
-        while not any(path.name.endswith(".part") for path in out.glob(".mefuse-*")):
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < end
-            time.sleep(0.02)
+        wait_for_part(out, process)
         victim.kill()  # while a picture is being written, by it or by the other
         said, errors = process.communicate(timeout=180)
     assert process.returncode == 0, errors
@@ -134,6 +139,28 @@ def test_a_worker_that_dies_costs_nothing(tmp_path: Path, cluster: Cluster) -> N
     single = tmp_path / "single.png"
     run(sys.executable, "-m", "mefuse", "fuse", *frames, "-o", str(single), "--model", "mertens")
     assert (out / names[3]).read_bytes() == single.read_bytes()
+
+
+def test_a_signal_has_the_workers_clear_away(tmp_path: Path, cluster: Cluster) -> None:
+    for number in range(4):
+        write_bracket(tmp_path / "card", number)
+    slow = cluster.worker(is_slow=True)
+    out = tmp_path / "out"
+    with subprocess.Popen(
+        command(tmp_path, cluster.url), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        wait_for_part(out, process)
+        process.terminate()
+        _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (130, "interrupted\n")
+    end = time.monotonic() + 30
+    while any(path.name.endswith(".part") for path in out.iterdir()):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    slow.kill()
+    recorded = [record.name for record in read_manifest(out)] if (out / MANIFEST).exists() else []
+    pictures = [path.name for path in out.iterdir() if path.name != MANIFEST]
+    assert sorted(pictures) == sorted(recorded)
 
 
 def test_what_is_wrong_is_told(tmp_path: Path, cluster: Cluster) -> None:
