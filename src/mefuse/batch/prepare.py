@@ -92,8 +92,9 @@ class Batch:
             for job in self.jobs
         ]
 
-    def run(self, engine: Engine, hooks: Hooks) -> Summary:
+    def run(self, engine: Engine, hooks: Hooks | None = None) -> Summary:
         """Fuses what is not done; see `run.run_batch`."""
+        hooks = hooks or Hooks()
         settings = BatchSettings(self.request.fuse, self.conditions, self.request.fail_fast)
         folder = self._naming.folder
         return run_batch(folder, self._source(hooks), engine, settings=settings, hooks=hooks)
