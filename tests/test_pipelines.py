@@ -55,7 +55,7 @@ def test_a_plan_through_jq(shell: Path) -> None:
         "| mefuse batch --plan - -o out --model mertens --json | jq -r .output"
     )
     done = sh(shell, line)
-    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.returncode == 0, done.stderr
     assert done.stdout == b"IMG_00_0-IMG_00_2.png\n"
     assert sorted(path.name for path in (shell / "out").iterdir()) == [
         "IMG_00_0-IMG_00_2.png", MANIFEST,
