@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 
 from mefuse.batch import locks
-from mefuse.batch.manifest import Record, append, parse_record
+from mefuse.batch.manifest import Record, Span, append, parse_record, whole_records
 from mefuse.errors import WriteError
 
 CLAIMS = ".mefuse-batch"
@@ -39,7 +39,7 @@ class Claims:
         except OSError as err:
             reason = (err.strerror or str(err)).lower()
             raise WriteError(f"{folder}: cannot be written to ({reason}); choose another") from err
-        self._journal: dict[str, Record] = {}
+        self._journal: dict[str, Span] = {}
         self._read_bytes = 0
 
     def _joined(self) -> int:
@@ -80,8 +80,13 @@ class Claims:
 
     def noted(self, name: str) -> Record | None:
         """The last record noted under this name, by any run since the folder was last left."""
-        self._read_on()
-        return self._journal.get(name)
+        added = self._read(self._read_bytes, -1)
+        self._journal.update(
+            (record.name, span) for record, span in whole_records(added, self._read_bytes)
+        )
+        self._read_bytes += added.rfind(b"\n") + 1
+        found = self._journal.get(name)
+        return None if found is None else parse_record(self._read(*found))
 
     def close(self) -> None:
         """Ends all claims; where no other run is here, the file goes too."""
@@ -90,18 +95,12 @@ class Claims:
             self._path.unlink(missing_ok=True)
         os.close(self._descriptor)
 
-    def _read_on(self) -> None:
-        """Reads what was noted since the last time."""
-        os.lseek(self._descriptor, self._read_bytes, os.SEEK_SET)
-        added = b""
-        while chunk := os.read(self._descriptor, 1 << 20):
-            added += chunk
-        whole = added[: added.rfind(b"\n") + 1]
-        self._read_bytes += len(whole)
-        for line in whole.splitlines():
-            record = parse_record(line)
-            if record is not None:
-                self._journal[record.name] = record
+    def _read(self, start: int, size: int) -> bytes:
+        """A part of the file, to its end where `size` is -1."""
+        os.lseek(self._descriptor, start, os.SEEK_SET)
+        if size >= 0:
+            return os.read(self._descriptor, size)
+        return b"".join(iter(lambda: os.read(self._descriptor, 1 << 20), b""))
 
 
 def read_journal(folder: Path) -> dict[str, Record]:

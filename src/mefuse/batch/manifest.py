@@ -24,6 +24,7 @@ from mefuse.landing import sync_folder
 MANIFEST = "mefuse-manifest.jsonl"
 VERSION = 1
 FUSED, FAILED = "fused", "failed"
+Span = tuple[int, int]  # where a line starts in its file, and how many bytes it has
 _LOCKED_BYTE = 1 << 40  # far behind the end: no reader is kept from a line
 
 
@@ -75,8 +76,25 @@ def parse_record(line: bytes | str) -> Record | None:
     return record
 
 
+def whole_records(lines: bytes, start: int) -> Iterator[tuple[Record, Span]]:
+    """The records of complete lines and where each is; what is still being written is left out.
+
+    Args:
+        lines: a part of a file that begins with a line.
+        start: where in the file that is.
+    """
+    for line in lines[: lines.rfind(b"\n") + 1].splitlines(keepends=True):
+        record = parse_record(line)
+        if record is not None:
+            yield record, (start, len(line))
+        start += len(line)
+
+
 class Manifest:
-    """The records of one output folder: read when opened and by `refresh`, appended by `add`."""
+    """The records of one output folder: read when opened and by `refresh`, appended by `add`.
+
+    It keeps where the lines are, not the lines: a batch of many thousands has to stay small.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Reads what there is; a missing file is empty.
@@ -86,12 +104,17 @@ class Manifest:
         """
         self.path = folder / MANIFEST
         self._read_bytes = 0
-        self._fused: dict[str, Record] = {}
+        self._fused: dict[str, Span] = {}
         self.refresh()
 
     def fused(self, name: str) -> Record | None:
-        """The last record of a picture that was made under this name."""
-        return self._fused.get(name)
+        """The last record of a picture that was made under this name.
+
+        Raises:
+            InputError: the file cannot be read any more.
+        """
+        span = self._fused.get(name)
+        return None if span is None else parse_record(self._read(*span))
 
     def pictures(self) -> list[str]:
         """Names of all pictures that were ever made in this folder."""
@@ -103,21 +126,23 @@ class Manifest:
         Raises:
             InputError: it cannot be read.
         """
+        added = self._read(self._read_bytes, -1)
+        for record, span in whole_records(added, self._read_bytes):
+            if record.is_fused:
+                self._fused[record.name] = span
+        self._read_bytes += added.rfind(b"\n") + 1
+
+    def _read(self, start: int, size: int) -> bytes:
+        """A part of the file, to its end where `size` is -1; nothing where there is no file."""
         try:
             with self.path.open("rb") as file:
-                file.seek(self._read_bytes)
-                added = file.read()
+                file.seek(start)
+                return file.read(size)
         except FileNotFoundError:
-            return
+            return b""
         except OSError as err:
             reason = (err.strerror or str(err)).lower()
             raise InputError(f"{self.path}: cannot be read ({reason}); check it") from err
-        whole = added[: added.rfind(b"\n") + 1]  # a line still being written comes next time
-        self._read_bytes += len(whole)
-        for line in whole.splitlines():
-            record = parse_record(line)
-            if record is not None and record.is_fused:
-                self._fused[record.name] = record
 
     def add(self, record: Record) -> None:
         """Appends a record, on the disk when this returns.

@@ -19,7 +19,8 @@ class Outcome:
     job: Job
     kind: OutcomeKind
     message: str
-    record: Record | None = None
+    record: Record | None = None  # a Summary keeps none: there may be many thousands
+    seconds: float | None = None  # of a bracket that was fused
 
     def to_json(self) -> dict[str, Any]:
         """The manifest's record, or for a skipped bracket that of the run that fused it."""

@@ -222,8 +222,9 @@ class _Run:
         """Gives the claim back and tells."""
         self._running.pop(job.name, None)
         self._claims.give_back(job.name)
-        outcome = Outcome(job, kind, message, record)
-        self._summary.outcomes.append(outcome)
+        seconds = record.content["seconds"]["total"] if kind == "fused" and record else None
+        outcome = Outcome(job, kind, message, record, seconds)
+        self._summary.outcomes.append(replace(outcome, record=None))
         self._hooks.on_outcome(outcome)
 
     def _drop(self) -> None:

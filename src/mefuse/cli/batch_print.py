@@ -174,9 +174,7 @@ def _cells(outcome: Outcome) -> list[Any]:
     """One row of the table."""
     from rich.text import Text
 
-    seconds = ""
-    if outcome.kind == "fused" and outcome.record is not None:
-        seconds = f"{outcome.record.content['seconds']['total']:.1f}"
+    seconds = "" if outcome.seconds is None else f"{outcome.seconds:.1f}"
     return [
         Text(_shown(outcome.job.name)),
         str(len(outcome.job.frames)),
