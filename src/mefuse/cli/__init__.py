@@ -27,6 +27,7 @@ _COMMANDS = {  # name -> "module:command", in the order of the help
     "fuse": "mefuse.cli.fuse:fuse",
     "group": "mefuse.cli.group:group",
     "batch": "mefuse.cli.batch:batch",
+    "report": "mefuse.cli.report_page:report_page",
     "evaluate": "mefuse.cli.evaluate:evaluate",
     "info": "mefuse.cli.info:info",
     "sample": "mefuse.cli.sample:sample",

@@ -1,0 +1,98 @@
+"""A small upright picture of a file, quickly, and how large the file's own is.
+
+JPEG is decoded at a half, a fourth or an eighth where that is enough; other files whole. Files are
+opened for reading only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mefuse import containers, decode, exif
+from mefuse.discover import find_sources
+from mefuse.frames import Source
+from mefuse.read import read_frame
+
+Pixels8 = NDArray[np.uint8]
+
+_REDUCED = {
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reduced:
+    """`pixels` (h, w, 3) uint8 RGB, upright; `size` (H, W) of the file's own, upright.
+
+    `icc` is the profile that the pixels are in, None for sRGB.
+    """
+
+    pixels: Pixels8
+    size: tuple[int, int]
+    icc: bytes | None
+
+
+def read_reduced(path: Path, longest_px: int) -> Reduced:
+    """Reads a picture or a raw file reduced to at most `longest_px`, if it is larger than that.
+
+    Raises:
+        ReadError: it cannot be opened or decoded, or is no regular file.
+    """
+    (source,) = find_sources([path])
+    found = _from_jpeg(source, longest_px) or _from_any(source)
+    height, width = found.pixels.shape[:2]
+    scale = longest_px / max(height, width)
+    if scale >= 1:
+        return found
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    small = cv2.resize(found.pixels, size, interpolation=cv2.INTER_AREA)
+    return Reduced(np.asarray(small, np.uint8), found.size, found.icc)
+
+
+def _from_jpeg(source: Source, longest_px: int) -> Reduced | None:
+    """A JPEG decoded at a part of its size; None where that would be too small, or it is none."""
+    if source.is_raw:
+        return None
+    with source.path.open("rb") as file:
+        if containers.kind_of(file.read(containers.HEADER_BYTES)) != "jpeg":
+            return None
+        size = containers.find_jpeg_size(file)
+        factor = next((n for n in _REDUCED if max(size or (0,)) >= n * longest_px), None)
+        if size is None or factor is None:
+            return None
+        metadata = containers.read_metadata(file)
+        file.seek(0)
+        pixels = _decoded(file.read(), _REDUCED[factor] | cv2.IMREAD_IGNORE_ORIENTATION)
+    if pixels is None:
+        return None  # reading it whole will tell what is wrong
+    orientation = exif.read_orientation(metadata.exif)
+    upright = decode.upright(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)), orientation)
+    turned = orientation >= 5
+    return Reduced(np.asarray(upright), size[::-1] if turned else size, metadata.icc)
+
+
+def _decoded(data: bytes, flags: int) -> NDArray[Any] | None:
+    """Pixels as OpenCV gives them, None where the file is damaged."""
+    if not containers.is_whole(data):
+        return None
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        return None
+
+
+def _from_any(source: Source) -> Reduced:
+    """Any file that mefuse reads, whole."""
+    frame = read_frame(source)
+    pixels = frame.pixels
+    if pixels.dtype == np.uint16:
+        pixels = cv2.convertScaleAbs(pixels, alpha=1 / 257)
+    return Reduced(np.asarray(pixels, np.uint8), frame.size, frame.metadata.icc)
