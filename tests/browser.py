@@ -76,9 +76,7 @@ class Page:
     def click(self, x: float, y: float) -> None:
         """Clicks with the mouse at a place of the window."""
         for kind in ("mousePressed", "mouseReleased"):
-            self.call(
-                "Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1
-            )
+            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
     def noted(self, method: str) -> list[dict[str, Any]]:
         """What the browser told of one kind since the page was opened."""

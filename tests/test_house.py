@@ -61,12 +61,14 @@ MAY_IMPORT = {
     "batch": "clock containers errors exif fuse group landing memory models plan report settings "
     "weights write",
     "cluster": "batch errors fuse models settings",
+    "gallery": "batch clock containers decode discover errors exif frames landing read report "
+    "slices warp",
     "bench": "align batch cache discover errors fuse group landing models plan read settings "
     "slices stream synth transforms weights",
     "evaluate": "coverage device discover errors frames metrics models read slices stream warp "
     "weights",
-    "cli": "batch cluster device errors evaluate fuse group models plan report settings slices "
-    "synth weights",
+    "cli": "batch cluster device errors evaluate fuse gallery group models plan report settings "
+    "slices synth weights",
 }
 STEPS = {"discover", "read", "align", "write"}
 HOME_OF = {  # library -> the only files that may import it

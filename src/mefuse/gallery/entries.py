@@ -1,8 +1,8 @@
 """A manifest's records as the page shows them: one entry per picture, whatever a record lacks.
 
 A manifest may be of an older version, edited, or damaged in a way that is still JSON; what is not
-as it should be counts as not told. Files are looked up: are they where they were, are they the same?
-No picture is decoded here.
+as it should be counts as not told. Files are looked up (are they where they were, are they the
+same?) and none is decoded.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from mefuse.report import Matrix
 from mefuse.slices import Rect
 
 State = Literal["same", "changed", "gone"]
+_UNKNOWN = Exposure()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class FrameEntry:
 
     file: File
     is_reference: bool = False
-    exposure: Exposure = Exposure()
+    exposure: Exposure = _UNKNOWN
     ev: float | None = None
     is_ev_estimated: bool = False
     shift_px: float | None = None
@@ -96,7 +97,7 @@ _FACTS = ("model", "device", "weights", "version", "host", "reason", "finished",
 
 
 def read_entries(folder: Path, records: Iterable[Record]) -> list[Entry]:
-    """Gives the brackets of a manifest, in the order in which they were last worked at.
+    """Gives the brackets of a manifest, in the order in which they were last begun.
 
     Args:
         folder: the manifest's.
@@ -105,17 +106,17 @@ def read_entries(folder: Path, records: Iterable[Record]) -> list[Entry]:
     """
     histories: dict[str, list[Record]] = {}
     for record in records:
-        history = histories.pop(record.name, [])
-        histories[record.name] = [*history, record]
-    return [_entry(folder, name, history) for name, history in histories.items()]
+        histories.setdefault(record.name, []).append(record)
+    begun = sorted(histories.values(), key=lambda history: history[-1].recorded_ns)
+    return [_entry(folder, history) for history in begun]
 
 
-def _entry(folder: Path, name: str, history: list[Record]) -> Entry:
+def _entry(folder: Path, history: list[Record]) -> Entry:
     last = history[-1]
     fused = next((record for record in reversed(history) if record.is_fused), None)
     told = (fused or last).content
     return Entry(
-        name=name,
+        name=last.name,
         error=None if last.is_fused else _error(last.content.get("error")),
         picture=None if fused is None else _picture(folder, fused),
         frames=tuple(_frames(told, (fused or last).recorded_ns)),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Sequence
 from typing import TypeAlias
 
 # The directions of writing and the invisible: a name could look like another one.
@@ -22,7 +23,7 @@ class Html(str):
     __slots__ = ()
 
 
-Child: TypeAlias = "str | int | None | list[Child] | list[Html]"
+Child: TypeAlias = "str | int | Sequence[Child] | None"
 Attribute: TypeAlias = str | int | float | bool | None
 
 
@@ -78,6 +79,6 @@ def _child(child: Child) -> str:
         return ""
     if isinstance(child, Html):
         return child
-    if isinstance(child, list):
+    if not isinstance(child, str | int):
         return "".join(_child(one) for one in child)
     return escaped(str(child))

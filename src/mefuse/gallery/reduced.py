@@ -74,9 +74,10 @@ def _from_jpeg(source: Source, longest_px: int) -> Reduced | None:
     if pixels is None:
         return None  # reading it whole will tell what is wrong
     orientation = exif.read_orientation(metadata.exif)
-    upright = decode.upright(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)), orientation)
+    rgb = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
+    upright = np.asarray(decode.upright(rgb, orientation), np.uint8)
     turned = orientation >= 5
-    return Reduced(np.asarray(upright), size[::-1] if turned else size, metadata.icc)
+    return Reduced(upright, size[::-1] if turned else size, metadata.icc)
 
 
 def _decoded(data: bytes, flags: int) -> NDArray[Any] | None:
@@ -92,7 +93,6 @@ def _decoded(data: bytes, flags: int) -> NDArray[Any] | None:
 def _from_any(source: Source) -> Reduced:
     """Any file that mefuse reads, whole."""
     frame = read_frame(source)
-    pixels = frame.pixels
-    if pixels.dtype == np.uint16:
-        pixels = cv2.convertScaleAbs(pixels, alpha=1 / 257)
+    is_deep = frame.pixels.dtype == np.uint16
+    pixels = cv2.convertScaleAbs(frame.pixels, alpha=1 / 257) if is_deep else frame.pixels
     return Reduced(np.asarray(pixels, np.uint8), frame.size, frame.metadata.icc)

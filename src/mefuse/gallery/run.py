@@ -62,11 +62,12 @@ def write_page(
         OutputExistsError: the page exists and `overwrite` is False.
         WriteError: it cannot be stored; nothing is left behind.
     """
+    records = read_manifest(folder)
     if isinstance(target, Path):
         _check_target(target, overwrite=overwrite)
-    entries = read_entries(folder, read_manifest(folder))
+    entries = read_entries(folder, records)
     if not entries:
-        raise InputError(f"{folder}: its manifest tells of no bracket yet; run `mefuse batch` first")
+        raise InputError(f"{folder}: its manifest tells of no bracket; run `mefuse batch` first")
     home = target.parent if isinstance(target, Path) else None
     parts = _parts(folder, entries, home, budget_bytes, on_progress)
     written = _store(parts, target, overwrite=overwrite)

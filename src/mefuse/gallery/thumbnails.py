@@ -28,6 +28,8 @@ from mefuse.warp import warp_region
 # Longest sides to try for the fused picture, in px; the first that fits the budget is taken.
 _SIDES_PX = (800, 720, 640, 560, 480, 400, 320, 256, 192, 128, 96)
 _OTHER_SHARE = 0.5  # side of the frames that are not the reference
+_FARTHEST_PX = 1e5  # that a frame may lie away; more is no hand's
+_FINER = 1.2  # px of a frame per px of its thumbnail; from here on it is averaged first
 _QUALITY = 72  # of JPEG: chosen by eye, blocks just do not show at this size
 _PREFIX = "data:image/jpeg;base64,"
 _LARGEST_PROFILE_BYTES = 2048  # more would take the room of the picture
@@ -121,17 +123,32 @@ def _aligned(found: Reduced, transform: Matrix, crop: Rect, size: tuple[int, int
     """A reduced frame warped onto the reference's crop, (height, width) `size`.
 
     Raises:
-        AlignError: the transform folds the picture.
+        AlignError: the transform folds the picture, or takes it out of sight.
     """
     height, width = size
+    across = found.pixels.shape[1] / found.size[1] * crop.width / width
+    pixels = found.pixels
+    if across > _FINER:
+        shape = _within((pixels.shape[0], pixels.shape[1]), max(pixels.shape) / across)
+        pixels = np.asarray(cv2.resize(pixels, shape[::-1], interpolation=cv2.INTER_AREA), np.uint8)
     to_reference = _scaling(crop.width / width, crop.height / height)
     to_reference[:2, 2] += crop.left, crop.top
-    small = found.pixels.shape
-    to_small = _scaling(small[1] / found.size[1], small[0] / found.size[0])
+    to_small = _scaling(pixels.shape[1] / found.size[1], pixels.shape[0] / found.size[0])
     matrix = to_small @ np.array(transform, np.float64) @ to_reference
-    if not np.isfinite(matrix).all() or abs(matrix[2, 2]) < 1e-9:
-        raise AlignError("the manifest tells no transform that can be; the frame is shown as it is")
-    return np.asarray(warp_region(found.pixels, matrix, Rect(0, 0, height, width)), np.uint8)
+    if not _is_plausible(matrix, size):
+        raise AlignError("shown as it is: the manifest tells no transform that can be")
+    return np.asarray(warp_region(pixels, matrix, Rect(0, 0, height, width)), np.uint8)
+
+
+def _is_plausible(matrix: NDArray[np.float64], size: tuple[int, int]) -> bool:
+    """Whether a transform takes a picture's corners to places near a picture of its size."""
+    if not np.isfinite(matrix).all() or abs(matrix).max() > _FARTHEST_PX:
+        return False
+    height, width = size
+    x, y, scale = matrix @ np.array([[0, width, 0, width], [0, 0, height, height], [1, 1, 1, 1.0]])
+    if matrix[2, 2] <= 0 or scale.min() <= 0:
+        return False
+    return bool(max(abs(x / scale).max(), abs(y / scale).max()) < _FARTHEST_PX)
 
 
 def _scaling(x: float, y: float) -> NDArray[np.float64]:
