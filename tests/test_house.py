@@ -46,18 +46,21 @@ MAY_IMPORT = {
     "coverage": "errors slices transforms",
     "align": "coverage errors registration transforms views",
     "warp": "errors slices",
+    "response": "",
+    "ghosts": "response settings slices",
+    "aligned": "ghosts settings slices warp",
     "write": "containers errors exif frames",
-    "models": "blend cache device errors slices warp",
+    "models": "aligned blend cache device errors slices",
     "weights": "errors models",
-    "stream": "blend blend_cpu blend_device cache device models slices warp weights",
-    "fuse": "align clock coverage discover errors frames memory models read report settings slices "
-    "write",
+    "stream": "aligned blend blend_cpu blend_device cache device models slices weights",
+    "fuse": "align aligned clock coverage discover errors frames memory models read report settings "
+    "slices write",
     "synth": "errors frames write",
     "train": "blend cache errors metrics models synth weights",
-    "bench": "align cache discover errors fuse models read settings slices stream synth "
+    "bench": "align aligned cache discover errors fuse models read settings slices stream synth "
     "transforms weights",
-    "evaluate": "coverage device discover errors frames metrics models read slices stream warp "
-    "weights",
+    "evaluate": "aligned coverage device discover errors frames metrics models read settings "
+    "slices stream warp weights",
     "cli": "device errors evaluate fuse models report settings slices synth weights",
 }
 STEPS = {"discover", "read", "align", "write"}

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from mefuse import discover, read, write
 from mefuse.align import Alignment, align_frames
+from mefuse.aligned import Aligned
 from mefuse.clock import Clock, Progress
 from mefuse.coverage import common_area
 from mefuse.errors import InputError
@@ -31,6 +32,7 @@ from mefuse.slices import GRID_PX, Rect
 Output = str | Path | BinaryIO
 
 _DEFAULTS = FuseSettings()
+_SUSPICIOUS_SHARE = 0.4  # of a frame that moved: the busiest scenes drawn for training reach 0.3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,7 +41,7 @@ class _Result:
 
     fused: Fused
     alignments: tuple[Alignment, ...]
-    crop: Rect
+    aligned: Aligned
     device: str
 
 
@@ -168,18 +170,23 @@ def _fuse_bracket(
         names = [str(frame.source.path) for frame in bracket.frames]
         whole = Rect(0, 0, *size)
         crop = common_area(transforms, size, names=names) if settings.crop else whole
-    with clock.step("fuse"):
-        fuser = loading.result()
-        fused = fuser.fuse(
+    with clock.step("ghosts"):
+        aligned = Aligned.of(
             pixels,
             transforms=transforms,
             crop=crop,
             reference=bracket.reference,
+            ghost=settings.ghost,
+        )
+    with clock.step("fuse"):
+        fuser = loading.result()
+        fused = fuser.fuse(
+            aligned,
             depth=depth,
             slice_size=_slice_size(settings, crop),
             on_slice=lambda done, total: clock.tell("fuse", done, total),
         )
-    return _Result(fused, alignments, crop, fuser.device)
+    return _Result(fused, alignments, aligned, fuser.device)
 
 
 def _unaligned(is_reference: bool) -> Alignment:
@@ -204,10 +211,7 @@ def _report(
 ) -> FuseReport:
     """What was done."""
     height, width = result.fused.pixels.shape[:2]
-    frames = tuple(
-        _frame_report(bracket, index, alignment)
-        for index, alignment in enumerate(result.alignments)
-    )
+    frames = tuple(_frame_report(bracket, result, index) for index in range(len(result.alignments)))
     return FuseReport(
         output=_name_of(output),
         model=settings.model,
@@ -215,7 +219,7 @@ def _report(
         size=(height, width),
         reference=frames[bracket.reference].path,
         frames=frames,
-        crop=result.crop,
+        crop=result.aligned.crop,
         seconds=seconds,
         peak_memory_bytes=peak_memory_bytes(),
         cache_bytes=result.fused.cache_bytes,
@@ -223,8 +227,9 @@ def _report(
     )
 
 
-def _frame_report(bracket: Bracket, index: int, alignment: Alignment) -> FrameReport:
+def _frame_report(bracket: Bracket, result: _Result, index: int) -> FrameReport:
     """One frame's part of the report."""
+    alignment = result.alignments[index]
     source = bracket.frames[index].source
     return FrameReport(
         path=str(source.path),
@@ -237,6 +242,7 @@ def _frame_report(bracket: Bracket, index: int, alignment: Alignment) -> FrameRe
         shift_px=round(alignment.shift_px, 3),
         residual_px=None if alignment.residual_px is None else round(alignment.residual_px, 3),
         method=alignment.method,
+        ghost_share=round(result.aligned.ghost_shares[index], 4),
     )
 
 
@@ -250,4 +256,10 @@ def _warnings(bracket: Bracket, result: _Result, *, settings: FuseSettings) -> t
             for frame, alignment in zip(bracket.frames, result.alignments, strict=True)
             if alignment.method == "none" and alignment.residual_px is None
         ]
+    collected += [
+        f"{frame.source.path}: {share:.0%} of it differ from the reference and were replaced; "
+        "look whether the frames show one scene, or leave it out"
+        for frame, share in zip(bracket.frames, result.aligned.ghost_shares, strict=True)
+        if share > _SUSPICIOUS_SHARE
+    ]
     return tuple(dict.fromkeys(collected))

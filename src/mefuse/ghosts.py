@@ -9,20 +9,22 @@ region at full size. Knows no file, no transform and no network.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from mefuse.response import LevelMap, map_levels
+from mefuse.settings import GhostRemoval
 from mefuse.slices import Rect
 
 Bytes = NDArray[np.uint8]
 Plane = NDArray[np.float32]
-Amount = Literal["auto", "strong"]
+Pixels = NDArray[Any]
+Fit = Callable[[Pixels], Pixels]  # brings a map to the size and place of frames
 
 DRIFT_CELLS = 4  # side of a cell of the drift, in pixels of the reduced frames
 
@@ -37,7 +39,7 @@ class Limits:
     grow: int
 
 
-LIMITS: dict[Amount, Limits] = {
+LIMITS: dict[GhostRemoval, Limits] = {
     "auto": Limits(seed=9.0, reach=2.5, smallest=24, grow=4),
     "strong": Limits(seed=5.0, reach=1.5, smallest=12, grow=7),
 }
@@ -77,24 +79,42 @@ class Ghosts:
     order: tuple[int, ...]
     factor: int
 
-    def correct(self, frames: list[NDArray[Any]], rect: Rect) -> list[NDArray[Any]]:
-        """Frames at `rect` with the ghosts replaced; what did not move keeps its bytes."""
-        frames = list(frames)
+    def correct(self, frames: Sequence[Pixels], rect: Rect) -> list[Pixels]:
+        """Frames (h, w, 3) at `rect`, full size, with ghosts replaced.
+
+        What did not move keeps its bytes, and a part is the same as that part of the whole.
+        """
+        cells = self.factor * DRIFT_CELLS
+        return self._filled(
+            frames,
+            lambda cover: _enlarged(cover, self.factor, rect),
+            lambda drift: _enlarged(drift, cells, rect),
+        )
+
+    def correct_small(self, frames: Sequence[Pixels]) -> list[Pixels]:
+        """The whole picture's frames (h, w, 3), reduced to any size, with ghosts replaced."""
+        size = (frames[0].shape[1], frames[0].shape[0])
+        return self._filled(
+            frames,
+            lambda cover: np.asarray(cv2.resize(cover, size, interpolation=cv2.INTER_AREA)),
+            lambda drift: np.asarray(cv2.resize(drift, size, interpolation=cv2.INTER_LINEAR)),
+        )
+
+    def _filled(self, frames: Sequence[Pixels], fit_cover: Fit, fit_drift: Fit) -> list[Pixels]:
+        """Frames with ghosts replaced, from the reference outwards."""
+        filled = list(frames)
         for k in self.order:
             ghost = self.found[k]
-            if ghost is None:
+            cover = None if ghost is None else fit_cover(ghost.cover)
+            if ghost is None or cover is None or not cover.any():
                 continue
-            cover = _enlarged(ghost.cover, self.factor, rect)
-            if not cover.any():
-                continue
-            cells = self.factor * DRIFT_CELLS
-            drift = _enlarged(ghost.decided, cells, rect), _enlarged(ghost.open, cells, rect)
-            frames[k] = _replaced(frames[k], frames[ghost.trusted], cover, ghost.levels, drift)
-        return frames
+            drift = fit_drift(ghost.decided), fit_drift(ghost.open)
+            filled[k] = _fill(filled[k], filled[ghost.trusted], cover, ghost.levels, drift)
+        return filled
 
 
 def find_ghosts(
-    frames: Sequence[Bytes], *, reference: int, amount: Amount, factor: int = 1
+    frames: Sequence[Bytes], *, reference: int, amount: GhostRemoval, factor: int = 1
 ) -> Ghosts:
     """Finds what moved.
 
@@ -113,11 +133,7 @@ def find_ghosts(
         if ghost is None:
             continue
         found[k] = ghost
-        height, width = frames[k].shape[:2]
-        alone = Ghosts((ghost, None), (0,), 1)
-        pair = [Ghost(1, ghost.levels, ghost.cover, ghost.decided, ghost.open), None]
-        alone = Ghosts(tuple(pair), (0,), 1)
-        corrected[k] = alone.correct([frames[k], corrected[trusted]], Rect(0, 0, height, width))[0]
+        corrected[k] = Ghosts(tuple(found), (k,), 1).correct_small(corrected)[k]
     return Ghosts(tuple(found), order, factor)
 
 
@@ -193,9 +209,7 @@ def _continued(values: Plane, weights: Plane) -> Plane:
     """Weighted means over cells; where there is no weight, from the cells around (pull-push)."""
     height, width = (-(-side // DRIFT_CELLS) for side in values.shape[:2])
     size = (width, height)
-    means = cv2.resize(values * weights, size, interpolation=cv2.INTER_AREA)
-    counts = cv2.resize(weights, size, interpolation=cv2.INTER_AREA)
-    return _pull_push(means, counts)
+    return _pull_push(_area(values * weights, size), _area(weights, size))
 
 
 def _pull_push(sums: Plane, weights: Plane) -> Plane:
@@ -205,13 +219,15 @@ def _pull_push(sums: Plane, weights: Plane) -> Plane:
         total = weights.mean((0, 1))
         return np.broadcast_to(sums.mean((0, 1)) / np.maximum(total, 1e-6), sums.shape).copy()
     size = ((width + 1) // 2, (height + 1) // 2)
-    around = _pull_push(
-        cv2.resize(sums, size, interpolation=cv2.INTER_AREA),
-        cv2.resize(weights, size, interpolation=cv2.INTER_AREA),
-    )
-    around = cv2.resize(around, (width, height), interpolation=cv2.INTER_LINEAR)
+    around = _pull_push(_area(sums, size), _area(weights, size))
+    wide = np.asarray(cv2.resize(around, (width, height), interpolation=cv2.INTER_LINEAR))
     weak = np.float32(0.05)
-    return np.asarray((sums + weak * around) / (weights + weak), np.float32)
+    return np.asarray((sums + weak * wide) / (weights + weak), np.float32)
+
+
+def _area(values: Plane, size: tuple[int, int]) -> Plane:
+    """Means over cells; `size` is (width, height)."""
+    return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _enlarged(plane: NDArray[Any], factor: int, rect: Rect) -> NDArray[Any]:
@@ -219,12 +235,9 @@ def _enlarged(plane: NDArray[Any], factor: int, rect: Rect) -> NDArray[Any]:
     if factor == 1:
         return plane[rect.top : rect.bottom, rect.left : rect.right]
     top, left = rect.top // factor - 1, rect.left // factor - 1
-    bottom, right = -(-rect.bottom // factor) + 1, -(-rect.right // factor) + 1
-    rows = np.clip(np.arange(top, bottom), 0, plane.shape[0] - 1)
-    columns = np.clip(np.arange(left, right), 0, plane.shape[1] - 1)
-    part = plane[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    before = (int((rows == 0).sum()) - 1 if rows[0] == 0 else 0)
-    part = plane[np.ix_(rows, columns)]
+    rows = np.arange(top, -(-rect.bottom // factor) + 1).clip(0, plane.shape[0] - 1)
+    columns = np.arange(left, -(-rect.right // factor) + 1).clip(0, plane.shape[1] - 1)
+    part = plane[rows][:, columns]
     large = cv2.resize(
         part, (part.shape[1] * factor, part.shape[0] * factor), interpolation=cv2.INTER_LINEAR
     )
@@ -232,9 +245,9 @@ def _enlarged(plane: NDArray[Any], factor: int, rect: Rect) -> NDArray[Any]:
     return np.asarray(large[y : y + rect.height, x : x + rect.width])
 
 
-def _replaced(
-    frame: NDArray[Any],
-    trusted: NDArray[Any],
+def _fill(
+    frame: Pixels,
+    trusted: Pixels,
     cover: Bytes,
     levels: LevelMap,
     drift: tuple[Plane, Plane],
@@ -257,7 +270,9 @@ def _replaced(
 def _looked_up(pixels: NDArray[Any], table: Plane) -> Plane:
     """Pixels (h, w, 3) of 8 or 16 bits through a table of 256 levels per channel."""
     if pixels.dtype == np.uint8:
-        return np.asarray(cv2.LUT(np.ascontiguousarray(pixels), np.ascontiguousarray(table.T[None])), np.float32)
+        return np.asarray(
+            cv2.LUT(np.ascontiguousarray(pixels), np.ascontiguousarray(table.T[None])), np.float32
+        )
     fine = np.linspace(0, 255, 65536)
     channels = [
         np.interp(fine, np.arange(256), table[c]).astype(np.float32)[pixels[..., c]]

@@ -75,9 +75,7 @@ def _range(plane: Bytes) -> Bytes:
     return np.asarray(cv2.morphologyEx(plane, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)))
 
 
-def _map_channel(
-    first: Bytes, second: Bytes, flat: Bytes
-) -> tuple[Levels, Levels, Levels, Levels]:
+def _map_channel(first: Bytes, second: Bytes, flat: Bytes) -> tuple[Levels, Levels, Levels, Levels]:
     """Centre, low, high and openness of one channel."""
     counts = _comparagram(first, second, flat)
     ridge = _ridge(counts)

@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import cv2
@@ -24,18 +23,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mefuse import blend_cpu, weights
+from mefuse.aligned import Aligned
 from mefuse.blend import BANDS, FEATURES, GRID, LOGITS, OVERLAP_PX, Maps, blend_coarse
 from mefuse.blend_device import DeviceArithmetic
 from mefuse.cache import AttentionCache, Bits
 from mefuse.device import resolve_device
 from mefuse.models import Fused
 from mefuse.models.ipl import OVERLAP_GRID_PX, Region
-from mefuse.slices import GRID_PX, Rect, slices_of
-from mefuse.warp import warp_region
+from mefuse.slices import Rect, slices_of
 
 PREFILL_PX = 512  # longest side of the small bracket: enough to see the scene, 0.02 s on two cores
 SLICE_PX = 512  # a slice of three frames and its arithmetic take about 30 MB
-KEEP_BYTES = 256 * 2**20  # warped slices kept from sensing to blending; beyond it, warped again
+PREFILL_MULTIPLE_PX = 32  # its sides: two cells of the network, pooled by two
 DECODE_FACTOR = 4  # features are 64 times fewer than pixels, and need a wider overlap
 
 
@@ -65,75 +64,6 @@ class Network(Protocol):
         self, features: Tensor, prior: Tensor, region: Region, cache: AttentionCache
     ) -> Maps:
         """Maps of one region."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Bracket:
-    """Aligned frames, read region by region, in a picture padded to the grid."""
-
-    frames: Sequence[NDArray[Any]]
-    transforms: Sequence[NDArray[np.float64]]
-    crop: Rect
-    _kept: dict[Rect, list[NDArray[Any]]] = field(default_factory=dict)
-
-    @property
-    def padded(self) -> Rect:
-        """The fused picture, its sides rounded up to the grid."""
-        height = -(-self.crop.height // GRID_PX) * GRID_PX
-        width = -(-self.crop.width // GRID_PX) * GRID_PX
-        return Rect(0, 0, height, width)
-
-    def region(self, rect: Rect) -> list[NDArray[Any]]:
-        """Frames at `rect` of the padded picture: (h, w, 3) each; borders repeated.
-
-        The first time the region is kept while there is room, the second time it is given away.
-        """
-        if rect in self._kept:
-            return self._kept.pop(rect)
-        frames = self._warped(rect)
-        each = sum(frame.nbytes for frame in frames)
-        if (len(self._kept) + 1) * each <= KEEP_BYTES:
-            self._kept[rect] = frames
-        return frames
-
-    def _warped(self, rect: Rect) -> list[NDArray[Any]]:
-        """Frames at `rect`, warped."""
-        part = rect.grown(0, Rect(0, 0, self.crop.height, self.crop.width))
-        place = Rect(part.top + self.crop.top, part.left + self.crop.left, part.height, part.width)
-        frames = [
-            warp_region(frame, transform, place)
-            for frame, transform in zip(self.frames, self.transforms, strict=True)
-        ]
-        below, right = rect.height - part.height, rect.width - part.width
-        if below or right:
-            frames = [
-                np.pad(frame, ((0, below), (0, right), (0, 0)), mode="edge") for frame in frames
-            ]
-        return frames
-
-    def small(self) -> list[NDArray[Any]]:
-        """The whole picture, reduced to at most PREFILL_PX, sides a multiple of 32 px."""
-        crop = self.crop
-        scale = min(1.0, PREFILL_PX / max(crop.height, crop.width))
-        height, width = (
-            max(round(side * scale / 32), 2) * 32 for side in (crop.height, crop.width)
-        )
-        to_reference = _scaling(crop.width / width, crop.height / height)
-        to_reference[:2, 2] += crop.left, crop.top
-        frames = []
-        for frame, transform in zip(self.frames, self.transforms, strict=True):
-            rows = max(round(frame.shape[0] * height / crop.height), 1)
-            columns = max(round(frame.shape[1] * width / crop.width), 1)
-            reduced = cv2.resize(frame, (columns, rows), interpolation=cv2.INTER_AREA)
-            to_small = _scaling(columns / frame.shape[1], rows / frame.shape[0])
-            matrix = to_small @ transform @ to_reference
-            frames.append(warp_region(reduced, matrix, Rect(0, 0, height, width)))
-        return frames
-
-
-def _scaling(x: float, y: float) -> NDArray[np.float64]:
-    """Scales pixel areas: the matrix for pixel centres at integers."""
-    return np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]], dtype=np.float64)
 
 
 class NetworkFuser:
@@ -171,24 +101,22 @@ class NetworkFuser:
     @torch.inference_mode()
     def fuse(
         self,
-        frames: Sequence[NDArray[Any]],
+        bracket: Aligned,
         *,
-        transforms: Sequence[NDArray[np.float64]],
-        crop: Rect,
-        reference: int,  # noqa: ARG002 - this network treats all frames alike
         depth: int,
         slice_size: int | None,
         on_slice: Callable[[int, int], None] | None,
     ) -> Fused:
         """Fuses a bracket; see `models.Fuser`."""
-        bracket = _Bracket(frames, transforms, crop)
         size = slice_size or SLICE_PX
         whole = (bracket.padded.height, bracket.padded.width)
         slices = list(slices_of(*whole, size))
         wide = list(slices_of(*whole, size * DECODE_FACTOR))
         tell = _counter(on_slice, 2 * len(slices) + len(wide))
         cache = AttentionCache(bits=self._cache_bits)
-        features, prior, _ = self._arithmetic.sense_frames(bracket.small())
+        features, prior, _ = self._arithmetic.sense_frames(
+            bracket.small(PREFILL_PX, multiple_px=PREFILL_MULTIPLE_PX)
+        )
         self._network.prefill(features.to(self._dtype), prior.to(self._dtype), cache)
         features, prior, luma = self._sense(bracket, slices, tell)
         maps = self._decode(features, prior, wide, cache, tell)
@@ -198,7 +126,7 @@ class NetworkFuser:
         return Fused(pixels, cache.nbytes, size)
 
     def _sense(
-        self, bracket: _Bracket, slices: Sequence[Rect], tell: Callable[[], None]
+        self, bracket: Aligned, slices: Sequence[Rect], tell: Callable[[], None]
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Features, prior and luma of the whole picture on the grid of 8 px."""
         shape = (bracket.padded.height // GRID, bracket.padded.width // GRID)
@@ -210,7 +138,7 @@ class NetworkFuser:
         def sense_slice(rect: Rect) -> None:
             grown = rect.grown(OVERLAP_PX, bracket.padded)
             here, inner = _cut(rect, GRID), _cut(_within(rect, grown), GRID)
-            seen = self._arithmetic.sense_frames(bracket.region(grown))
+            seen = self._arithmetic.sense_frames(bracket.region(grown, keep=True))
             for whole, part in zip((features, prior, luma), seen, strict=True):
                 whole[(..., *here)] = part[(..., *inner)]
 
@@ -244,7 +172,7 @@ class NetworkFuser:
 
     def _blend(
         self,
-        bracket: _Bracket,
+        bracket: Aligned,
         slices: Sequence[Rect],
         decided: tuple[Tensor, Maps],
         depth: int,

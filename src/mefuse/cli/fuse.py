@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, get_args
 
 import click
 
@@ -19,7 +19,7 @@ from mefuse.cli.options import (
 )
 from mefuse.errors import InputError
 from mefuse.models import MODELS
-from mefuse.settings import Depth, FuseSettings
+from mefuse.settings import Depth, FuseSettings, GhostRemoval
 
 
 @click.command()
@@ -46,6 +46,13 @@ from mefuse.settings import Depth, FuseSettings
 )
 @click.option("--no-align", is_flag=True, help="Take the frames as they lie (tripod).")
 @click.option("--no-crop", is_flag=True, help="Keep borders that not all frames cover.")
+@click.option(
+    "--ghost",
+    type=click.Choice(get_args(GhostRemoval)),
+    default=DEFAULTS.ghost,
+    show_default=True,
+    help="How readily what moved between the frames is shown as the reference has it.",
+)
 @click.option(
     "--device",
     default=DEFAULTS.device,
@@ -142,6 +149,7 @@ def _settings(paths: Sequence[str], reference: str | None, options: dict[str, An
         reference=None if reference is None else _position(reference, paths),
         align=not options["no_align"],
         crop=not options["no_crop"],
+        ghost=options["ghost"],
         device=options["device"],
         slice_size=options["slice_size"],
         depth=depths[options["depth"]],
