@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mefuse import blend_cpu
-from mefuse.blend import BANDS, FEATURES, LOGITS, Maps
+from mefuse.blend import BANDS, FINE, LOGITS, Maps
 from mefuse.blend_device import DeviceArithmetic
 
 DEVICE = DeviceArithmetic(torch.device("cpu"))
@@ -25,14 +25,13 @@ def _maps(rng, height=16, width=24):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_opencv_senses_what_torch_senses(rng, dtype):
+def test_opencv_glimpses_what_torch_glimpses(rng, dtype):
     frames = _frames(rng, dtype)
-    features, prior, luma = blend_cpu.sense_frames(frames)
-    wanted, wanted_prior, wanted_luma = DEVICE.sense_frames(frames)
-    assert features.shape == (1, 3, FEATURES, 16, 24)
-    assert torch.allclose(features, wanted, atol=2e-4)
-    assert torch.allclose(prior, wanted_prior, atol=1e-3)
-    assert torch.allclose(luma, wanted_luma, atol=2e-6)
+    ours, wanted = blend_cpu.glimpse_frames(frames), DEVICE.glimpse_frames(frames)
+    assert ours.energies.shape == (1, 3, FINE, 16, 24)
+    assert torch.allclose(ours.colour, wanted.colour, atol=2e-6)
+    assert torch.allclose(ours.luma, wanted.luma, atol=2e-6)
+    assert torch.allclose(ours.energies, wanted.energies, rtol=1e-3, atol=1e-8)
 
 
 @pytest.mark.parametrize(("dtype", "depth"), [(np.uint8, 8), (np.uint16, 16), (np.uint8, 16)])

@@ -32,8 +32,9 @@ MAY_IMPORT = {
     "device": "errors",
     "cache": "errors",
     "blend": "",
-    "blend_cpu": "blend",
-    "blend_device": "blend",
+    "blend_cpu": "blend features",
+    "blend_device": "blend features",
+    "features": "blend",
     "exif": "frames",
     "containers": "exif frames",
     "exposure": "frames",
@@ -50,13 +51,13 @@ MAY_IMPORT = {
     "ghosts": "response settings slices",
     "aligned": "ghosts settings slices warp",
     "write": "containers errors exif frames",
-    "models": "aligned blend cache device errors slices",
+    "models": "aligned blend cache device errors features slices",
     "weights": "errors models",
-    "stream": "aligned blend blend_cpu blend_device cache device models slices weights",
-    "fuse": "align aligned clock coverage discover errors frames memory models read report settings "
-    "slices write",
+    "stream": "aligned blend blend_cpu blend_device cache device features models slices weights",
+    "fuse": "align aligned clock coverage discover errors frames memory models read report "
+    "settings slices write",
     "synth": "errors frames write",
-    "train": "blend cache errors metrics models synth weights",
+    "train": "blend cache errors features metrics models synth weights",
     "bench": "align aligned cache discover errors fuse models read settings slices stream synth "
     "transforms weights",
     "evaluate": "aligned coverage device discover errors frames metrics models read settings "
@@ -73,6 +74,7 @@ HOME_OF = {  # library -> the only files that may import it
         "blend",
         "blend_cpu",
         "blend_device",
+        "features",
         "cache",
         "device",
         "metrics",

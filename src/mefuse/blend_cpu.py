@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mefuse import blend
 from mefuse.blend import (
     BANDS,
     CHROMA_FLOOR,
@@ -25,13 +24,15 @@ from mefuse.blend import (
     CLIP_START,
     ENERGY_FLOOR,
     FINE,
+    FOLLOW_DOWN,
     FOLLOW_FLOOR,
     FOLLOW_LIMITS,
-    FOLLOW_POWER,
+    FOLLOW_UP,
     GRID,
     LUMA,
     Maps,
 )
+from mefuse.features import Glimpse
 
 Plane = NDArray[np.float32]
 
@@ -113,23 +114,17 @@ def _fine_bands(luma: Plane) -> tuple[list[Plane], list[Plane], Plane]:
     return fine, energies, luma
 
 
-def sense_frames(frames: Sequence[NDArray[Any]]) -> tuple[torch.Tensor, ...]:
-    """`blend.sense` for frames (H, W, 3) uint8 or uint16 whose sides are multiples of 8.
-
-    Returns:
-        features (1, N, FEATURES, H/8, W/8), prior (1, N, 1, H/8, W/8), luma (1, N, H/8, W/8).
-    """
+def glimpse_frames(frames: Sequence[NDArray[Any]]) -> Glimpse:
+    """`features.glimpse` of frames (H, W, 3) uint8 or uint16 whose sides are multiples of 8."""
     lumas, energies, colours = [], [], []
     for frame in frames:
         channels, luma = _channels(frame)
         _, energy, smallest = _fine_bands(luma)
         lumas.append(smallest)
-        energies.append([_reduce(e, GRID >> (i + 1)) for i, e in enumerate(energy)])
+        energies.append(np.stack([_reduce(e, GRID >> (i + 1)) for i, e in enumerate(energy)]))
         colours.append(np.stack([_reduce(channel, GRID) for channel in channels]))
-    left = torch.from_numpy(np.stack(lumas))[None]
-    small = torch.from_numpy(np.stack(colours))[None]
-    pooled = [torch.from_numpy(np.stack(level))[None] for level in zip(*energies, strict=True)]
-    return *blend.describe(small, left, pooled), left
+    kept = (torch.from_numpy(np.stack(planes))[None] for planes in (colours, lumas, energies))
+    return Glimpse(*kept)
 
 
 def blend_frames(
@@ -194,7 +189,11 @@ def _blend_chroma(taken: Sequence[_Bands], fused: Plane, logits: Plane) -> tuple
     blue, red = np.zeros_like(fused), np.zeros_like(fused)
     for bands, weight in zip(taken, weights, strict=True):
         ratio = target / (_reduce(bands.whole, 2) + np.float32(FOLLOW_FLOOR))
-        follow = _plane(cv2.pow(np.clip(ratio, *FOLLOW_LIMITS), FOLLOW_POWER))
+        # Two powers by one exponential: x^up above 1, x^down below.
+        logarithm = _plane(cv2.log(np.clip(ratio, *FOLLOW_LIMITS)))
+        bent = np.maximum(logarithm, 0) * np.float32(FOLLOW_UP)
+        bent += np.minimum(logarithm, 0) * np.float32(FOLLOW_DOWN)
+        follow = _plane(cv2.exp(bent))
         share = _enlarge(weight / total * follow, 2)
         blue += share * bands.blue
         red += share * bands.red

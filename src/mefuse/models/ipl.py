@@ -22,12 +22,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mefuse.blend import BANDS, FEATURES, LOGITS, Maps
+from mefuse.blend import BANDS, LOGITS, Maps
 from mefuse.cache import AttentionCache
+from mefuse.features import FEATURES
 from mefuse.slices import Rect
 
 CELL_PX = 16  # the network's grid
-OVERLAP_GRID_PX = 2 * CELL_PX  # regions start on it: the attention pools cells by two
 POSITION = 8  # channels of the position code
 MAX_RESIDUAL = 8.0  # bound of what the network adds to a log weight
 MAX_GAIN = 4.0  # bound of the power on local energy
@@ -273,8 +273,8 @@ class IPL(nn.Module):
         """Maps of one region.
 
         Args:
-            features: (B, N, FEATURES, 2h, 2w) from `blend.sense`.
-            prior: (B, N, 1, 2h, 2w) log of the classic weight, from `blend.sense`.
+            features: (B, N, FEATURES, 2h, 2w) from `features.describe`.
+            prior: (B, N, 1, 2h, 2w) log of the classic weight, from `features.describe`.
             region: where the h x w cells lie in the whole picture.
             cache: filled by `prefill`.
         """
