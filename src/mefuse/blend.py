@@ -125,7 +125,7 @@ class Bands:
     energies: tuple[Tensor, ...]  # local energy of each, at half its resolution
     luma: Tensor  # (B, N, H/8, W/8)
     whole: Tensor  # (B, N, H, W) luma before it was taken apart
-    peak: Tensor  # (B, N, H, W) the largest of the three channels
+    peak: Tensor  # (B, N, H/2, W/2) the largest of the three channels at half size
     chroma: Tensor  # (B, N, 2, H, W)
 
 
@@ -139,7 +139,7 @@ def decompose(rgb: Tensor) -> Bands:
         fine.append(band)
         energies.append(_energy(band))
         luma = smaller
-    return Bands(tuple(fine), tuple(energies), luma, whole, rgb.amax(2), chroma)
+    return Bands(tuple(fine), tuple(energies), luma, whole, mean_pool(rgb, 2).amax(2), chroma)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,9 +255,9 @@ def _blend_chroma(bands: Bands, fused: Tensor, logits: Tensor) -> Tensor:
 
     Weights are made at half resolution and interpolated, as those of the bands.
     """
-    peak, whole, target = (mean_pool(x, 2) for x in (bands.peak, bands.whole, fused[:, None]))
+    whole, target = mean_pool(bands.whole, 2), mean_pool(fused[:, None], 2)
     powers = enlarge(torch.exp(logits - logits.amax(1, keepdim=True)), GRID // 2)
-    hue = ((CLIP_END - peak) / (CLIP_END - CLIP_START)).clamp(CLIP_SHARE, 1)
+    hue = ((CLIP_END - bands.peak) / (CLIP_END - CLIP_START)).clamp(CLIP_SHARE, 1)
     colourfulness = mean_pool(bands.chroma, 2).abs().sum(2)  # B, N, H/2, W/2
     weights = powers * hue * (colourfulness + CHROMA_FLOOR)
     weights = weights / weights.sum(1, keepdim=True)
