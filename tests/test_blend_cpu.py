@@ -44,6 +44,7 @@ def test_opencv_blends_what_torch_blends(rng, dtype, depth):
     assert ours.dtype == wanted.dtype
     difference = np.abs(ours.astype(int) - wanted.astype(int))
     # The weights of colour come from frames at half size, rounded to their own depth.
-    assert difference.max() <= {(8, 8): 1, (16, 16): 8, (8, 16): 257}[frames[0].itemsize * 8, depth]
-    assert difference.mean() <= {(8, 8): 0.1, (16, 16): 1, (8, 16): 20}[frames[0].itemsize * 8, depth]
+    source = frames[0].itemsize * 8
+    assert difference.max() <= {(8, 8): 1, (16, 16): 8, (8, 16): 257}[source, depth]
+    assert difference.mean() <= {(8, 8): 0.1, (16, 16): 1, (8, 16): 20}[source, depth]
     assert wanted.std() > 0.05 * np.iinfo(wanted.dtype).max

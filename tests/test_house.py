@@ -58,8 +58,8 @@ MAY_IMPORT = {
     "settings slices write",
     "synth": "errors frames write",
     "train": "blend cache errors features metrics models synth weights",
-    "bench": "align aligned cache discover errors fuse models read settings slices stream synth "
-    "transforms weights",
+    "bench": "align aligned blend cache discover errors fuse metrics models read settings slices "
+    "stream synth train transforms weights",
     "evaluate": "aligned coverage device discover errors frames metrics models read settings "
     "slices stream warp weights",
     "cli": "device errors evaluate fuse models report settings slices synth weights",

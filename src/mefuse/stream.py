@@ -85,7 +85,8 @@ class NetworkFuser:
         name: the model's name, for reports.
         network: in evaluation mode; it is moved to `device`.
         device: where it runs.
-        cache_bits: 8, or 32 for a cache that is not compressed.
+        cache_bits: 8 or 4, or 32 for a cache that is not compressed.
+        prefill_px: longest side of the whole bracket, small, that fills the cache.
         half: whether the network computes in half precision; None: on a GPU. Bands never do.
     """
 
@@ -96,6 +97,7 @@ class NetworkFuser:
         *,
         device: torch.device,
         cache_bits: Bits = 8,
+        prefill_px: int = PREFILL_PX,
         half: bool | None = None,
     ) -> None:
         self.name = name
@@ -105,6 +107,7 @@ class NetworkFuser:
         self._dtype = torch.float16 if half else torch.float32
         self._network: Network = network.to(device, self._dtype)  # type: ignore[assignment]
         self._cache_bits: Bits = cache_bits
+        self._prefill_px = prefill_px
         self._arithmetic: Arithmetic = (
             blend_cpu if device.type == "cpu" else DeviceArithmetic(device)
         )
@@ -137,7 +140,7 @@ class NetworkFuser:
 
     def _prefill(self, bracket: Aligned, cache: AttentionCache) -> None:
         """Shows the network the whole bracket, small."""
-        small = bracket.small(PREFILL_PX, multiple_px=PREFILL_MULTIPLE_PX)
+        small = bracket.small(self._prefill_px, multiple_px=PREFILL_MULTIPLE_PX)
         seen = self._arithmetic.glimpse_frames(small)
         energies = build_pyramid(seen.luma).within(*_whole(seen.luma))
         features, prior = describe(seen, energies)

@@ -39,9 +39,9 @@ class IPLConfig:
 
     width: int = 40
     blocks: int = 3
-    cells: int = 12  # the scanner cuts the small bracket into cells x cells slices
+    cells: int = 12  # the scanner cuts the small bracket into cells x cells slices; 0: no DAEM
     key_width: int = 16
-    cube: int = 16  # side of DRTM's cube
+    cube: int = 16  # side of DRTM's cube; 0: no DRTM
 
     def to_dict(self) -> dict[str, int]:
         """Plain numbers for a file's metadata."""
@@ -183,30 +183,37 @@ class FIB(nn.Module):
     def __init__(self, config: IPLConfig, name: str) -> None:
         super().__init__()
         self.name = name
-        self.daem = DAEM(config)
+        self.daem = DAEM(config) if config.cells else None
         self.meet = nn.Conv2d(2 * config.width, 2 * config.width, 1)
         self.settle = nn.Conv2d(2 * config.width, config.width, 1)
-        self.drtm = DRTM(config)
+        self.drtm = DRTM(config) if config.cube else None
 
     def start_near_identity(self) -> None:
         """Small last layers: an untrained block passes its input on."""
-        assert self.drtm.out.bias is not None
-        nn.init.zeros_(self.drtm.out.bias)
-        for last in (self.drtm.out, self.settle, self.daem.project, self.daem.local_mix):
-            nn.init.normal_(last.weight, std=0.02)
+        last = [self.settle]
+        if self.daem is not None:
+            last += [self.daem.project, self.daem.local_mix]
+        if self.drtm is not None:
+            assert self.drtm.out.bias is not None
+            nn.init.zeros_(self.drtm.out.bias)
+            last.append(self.drtm.out)
+        for layer in last:
+            nn.init.normal_(layer.weight, std=0.02)
 
     def forward(
         self, x: Tensor, share: Tensor, place: _Place, cache: AttentionCache, *, prefill: bool
     ) -> Tensor:
         """x (M, C, h, w) -> (M, C, h, w); `share` (B, N, 1, h, w) sums to one over frames."""
-        if prefill:
-            self.daem.scan(x, f"{self.name}.daem", cache)
-        x = self.daem(x, place.code, f"{self.name}.daem", cache)
+        if self.daem is not None:
+            if prefill:
+                self.daem.scan(x, f"{self.name}.daem", cache)
+            x = self.daem(x, place.code, f"{self.name}.daem", cache)
         x = x + self.settle(F.gelu(self.meet(torch.cat((x, _frame_mean(x, share)), 1))))
-        if prefill:
-            self.drtm.roll(x, _frame_mean(x, share), f"{self.name}.drtm", cache)
-        seen: Tensor = self.drtm(x, place, f"{self.name}.drtm", cache)
-        return seen
+        if self.drtm is not None:
+            if prefill:
+                self.drtm.roll(x, _frame_mean(x, share), f"{self.name}.drtm", cache)
+            x = self.drtm(x, place, f"{self.name}.drtm", cache)
+        return x
 
 
 @dataclass(frozen=True, slots=True)
