@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from helpers import textured_light, write_cfa_dng
-from mefuse import raw, read
+from mefuse import read
 from mefuse.discover import find_sources
 from mefuse.errors import ReadError
 from mefuse.frames import Frame, Source
+from mefuse.raw.develop import render
+from mefuse.raw.rendering import plan_rendering
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "raw"
 LIGHT = 0.45 * textured_light(96, 128, stops=3.0)  # nothing clips at one second
@@ -71,7 +73,7 @@ def test_orientation_is_applied(tmp_path: Path) -> None:
 def test_white_balance_is_the_references_for_all(tmp_path: Path) -> None:
     sources = sources_of(tmp_path, [(1, 4), (1, 2), (1, 1)])
     write_cfa_dng(sources[2].path, LIGHT, exposure_time=(1, 1), neutral=(0.7, 1.0, 0.4))
-    plans = {i: raw.plan_rendering(sources, reference=i)[1] for i in (None, 0, 2)}
+    plans = {i: plan_rendering(sources, reference=i).rendering for i in (None, 0, 2)}
     assert plans[None] == plans[0] != plans[2]
     assert plans[0].white_balance[:3] == pytest.approx((2.0, 1.0, 1 / 0.6), rel=0.01)
     assert plans[2].white_balance[:3] == pytest.approx((1 / 0.7, 1.0, 2.5), rel=0.01)
@@ -80,7 +82,7 @@ def test_white_balance_is_the_references_for_all(tmp_path: Path) -> None:
 def test_the_rendering_does_not_depend_on_the_order_given(tmp_path: Path) -> None:
     sources = sources_of(tmp_path, [(1, 4), (1, 2), (1, 2)])
     write_cfa_dng(sources[2].path, LIGHT, exposure_time=(1, 2), neutral=(0.7, 1.0, 0.4))
-    plans = {raw.plan_rendering(order)[1] for order in itertools.permutations(sources)}
+    plans = {plan_rendering(order).rendering for order in itertools.permutations(sources)}
     assert len(plans) == 1
 
 
@@ -88,9 +90,9 @@ def test_the_lowest_white_level_counts_for_all(tmp_path: Path) -> None:
     sources = sources_of(tmp_path, [(1, 4), (1, 2)])
     alone = linear_mean(read.read_frame(sources[1]))
     write_cfa_dng(sources[0].path, LIGHT, exposure_time=(1, 4), white=3800)
-    _, rendering = raw.plan_rendering(sources)
-    assert rendering.white_level == 3800
-    together = linear_mean(raw.render(sources[1], rendering))
+    rendering = plan_rendering(sources).rendering
+    assert rendering.saturation == 3800 - 256
+    together = linear_mean(render(sources[1], rendering))
     assert together / alone == pytest.approx((4095 - 256) / (3800 - 256), rel=0.01)
 
 

@@ -1,4 +1,4 @@
-"""How much memory this process has taken at most."""
+"""How much memory this process has taken at most, and how much is free."""
 
 from __future__ import annotations
 
@@ -23,3 +23,13 @@ def peak_memory_bytes() -> int | None:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def available_memory_bytes() -> int | None:
+    """Memory that can be taken without swapping; None where the system does not tell."""
+    status = Path("/proc/meminfo")
+    if status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return None
