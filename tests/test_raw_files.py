@@ -35,7 +35,9 @@ pytestmark = pytest.mark.skipif(
 
 def linear_mean(frame: Frame) -> float:
     encoded = frame.pixels[8:-8, 8:-8].astype(np.float64) / 65535
-    return float(np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4).mean())
+    return float(
+        np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4).mean()
+    )
 
 
 @dataclass(frozen=True)
