@@ -37,6 +37,7 @@ MAY_IMPORT = {
     "exif": "frames",
     "containers": "exif frames",
     "exposure": "frames",
+    "noise": "",
     "decode": "containers errors exif",
     "raw": "containers errors exif exposure frames memory settings slices",
     "bracket": "errors exposure frames",
