@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from helpers import SRGB_TO_XYZ, write_dng
 from mefuse import read
 from mefuse.discover import find_sources
-from mefuse.errors import ReadError
-from mefuse.frames import Frame
+from mefuse.errors import InputError, ReadError
+from mefuse.frames import Exposure, Frame
 from mefuse.fuse import fuse_files
+from mefuse.raw.files import read_header
+from mefuse.raw.rendering import plan_rendering
 from mefuse.settings import FuseSettings, RawSettings
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "raw"
@@ -42,7 +44,7 @@ def linear_mean(frame: Frame) -> float:
 
 @dataclass(frozen=True)
 class Original:
-    """What a real file's sensor gave, 0..1 above its black level, and how to read its colours."""
+    """The middle of what a real file's sensor gave, 0..1 above black, and how to read its colours."""
 
     light: NDArray[np.float64]
     cells: tuple[tuple[int, ...], ...]
@@ -54,7 +56,9 @@ class Original:
 def original(name: str) -> Original:
     with rawpy.imread(str(SHARED / name)) as raw:
         black, colours = min(raw.black_level_per_channel), raw.num_colors
-        light = np.maximum(raw.raw_image_visible.astype(np.float64) - black, 0)
+        top, left = ((side // 2 - 384) // 2 * 2 for side in raw.raw_image_visible.shape[:2])
+        middle = raw.raw_image_visible[top : top + 768, left : left + 768]
+        light = np.maximum(middle.astype(np.float64) - black, 0)
         light = light / (raw.white_level - black)
         letters = raw.color_desc.decode()
         pattern = () if raw.raw_pattern is None else raw.raw_pattern
@@ -119,13 +123,41 @@ def test_means_follow_a_ladder_of_its_own_exposures(name: str, tmp_path: Path) -
 def test_fuses_with_exposures_of_itself(name: str, tmp_path: Path) -> None:
     frames = write_exposures(name, tmp_path, [-2, 0, 2])
     fused = tmp_path / "fused.png"
-    settings = FuseSettings(align=False, raw=RawSettings(half_size=True))
+    settings = FuseSettings(align=False, raw=RawSettings(demosaic="ahd"))
     report = fuse_files([*frames], fused, settings=settings)
     assert [frame.ev for frame in report.frames] == [-2, 0, 2]
     pixels = cv2.imread(str(fused), cv2.IMREAD_UNCHANGED)
     assert pixels is not None and pixels.dtype == np.uint16
     assert pixels.shape[:2] == report.size
     assert np.percentile(pixels, 90) > 15000
+
+
+def test_exposures_that_only_libraw_knows() -> None:
+    told = {name: read_header(*find_sources([SHARED / name])).source.exposure for name in NAMES}
+    assert told["canon_d30_bayer.CRW"].exposure_time_s == pytest.approx(5, rel=0.02)
+    assert told["canon_d30_bayer.CRW"].iso == 100
+    assert told["canon_g1_gmcy.CRW"].exposure_time_s == pytest.approx(8, rel=0.02)
+    assert told["cfa_14bit_colorchart.dng"] == Exposure()
+
+
+def test_the_sensors_own_saturation_is_found() -> None:
+    for name, lowest, highest in (("canon_d30_bayer.CRW", 3640, 3690), (NAMES[3], 12944, 12944)):
+        plan = plan_rendering(find_sources([SHARED / name]))
+        assert lowest <= plan.rendering.saturation <= highest
+
+
+@pytest.mark.parametrize("name", [NAMES[0], NAMES[1], NAMES[4]])
+def test_the_makers_crop_has_the_shape_of_the_makers_preview(name: str) -> None:
+    with rawpy.imread(str(SHARED / name)) as raw:
+        preview = cv2.imdecode(np.frombuffer(raw.extract_thumb().data, np.uint8), 1)
+    assert preview is not None
+    height, width = read.read_frame(*find_sources([SHARED / name])).size
+    assert width / height == pytest.approx(preview.shape[1] / preview.shape[0], rel=0.002)
+
+
+def test_files_of_two_cameras() -> None:
+    with pytest.raises(InputError, match="is from another camera than"):
+        read.read_bracket(find_sources([SHARED / name for name in NAMES[:2]]))
 
 
 def test_a_file_that_libraw_cannot_decode() -> None:

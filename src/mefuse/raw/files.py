@@ -157,8 +157,13 @@ def makers_crop(raw: rawpy.RawPy) -> Rect | None:
 
 
 def _exposure(raw: rawpy.RawPy) -> Exposure:
-    """The exposure as LibRaw read it; 0 is its word for unknown."""
+    """The exposure as LibRaw read it; 0 is its word for unknown.
+
+    Of APEX values that are 0, which is what cameras write that know nothing, it makes 1 s at f/1.
+    """
     other = raw.other
+    if other.shutter_speed == other.aperture == 1.0:
+        return Exposure()
     return Exposure(
         exposure_time_s=float(other.shutter_speed) or None,
         f_number=float(other.aperture) or None,
