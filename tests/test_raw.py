@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,7 @@ from mefuse.decode import upright
 from mefuse.discover import find_sources
 from mefuse.errors import InputError, ReadError
 from mefuse.frames import Frame, Source
+from mefuse.memory import available_memory_bytes
 from mefuse.raw.develop import render, workers_for
 from mefuse.raw.rendering import plan_rendering
 from mefuse.settings import DEMOSAICS, RawSettings, RawSpace, WhiteBalance
@@ -325,6 +327,13 @@ def test_frames_are_developed_side_by_side_as_far_as_memory_goes(
     for free, expected in ((1 << 40, (4, 4)), (100 * pixels, (2, 8)), (0, (1, 16))):
         monkeypatch.setattr("mefuse.raw.develop.available_memory_bytes", lambda free=free: free)
         assert workers_for(plan) == expected
+
+
+@pytest.mark.skipif(not Path("/proc/meminfo").exists(), reason="only Linux tells")
+def test_free_memory_is_part_of_all_memory() -> None:
+    free = available_memory_bytes()
+    assert free is not None
+    assert 0 <= free < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def test_the_options_of_the_command(tmp_path: Path) -> None:

@@ -26,10 +26,14 @@ def peak_memory_bytes() -> int | None:
 
 
 def available_memory_bytes() -> int | None:
-    """Memory that can be taken without swapping; None where the system does not tell."""
+    """Memory that can be taken without swapping, or within a container's limit.
+
+    None where the system does not tell.
+    """
     status = Path("/proc/meminfo")
-    if status.exists():
-        for line in status.read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    return None
+    lines = status.read_text().splitlines() if status.exists() else []
+    free = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    limit, used = (Path("/sys/fs/cgroup") / f"memory.{name}" for name in ("max", "current"))
+    if limit.exists() and used.exists() and limit.read_text().strip().isdigit():
+        free.append(max(0, int(limit.read_text()) - int(used.read_text())))
+    return min(free) if free else None
