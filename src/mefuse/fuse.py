@@ -73,7 +73,9 @@ def fuse_files(
     sources = discover.find_sources(paths)
     with _loading(settings) as loading:
         with clock.step("read", len(sources)) as advance:
-            bracket = read.read_bracket(sources, reference=settings.reference, on_frame=advance)
+            bracket = read.read_bracket(
+                sources, reference=settings.reference, raw=settings.raw, on_frame=advance
+            )
         form = _form(output, settings, is_16_bit=_is_16_bit(bracket))
         result = _fuse_bracket(bracket, loading, settings=settings, depth=form.depth, clock=clock)
     with clock.step("write"):

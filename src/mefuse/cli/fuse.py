@@ -16,6 +16,8 @@ from mefuse.cli.options import (
     json_option,
     loudness_options,
     overwrite_option,
+    raw_options,
+    raw_settings,
 )
 from mefuse.errors import InputError
 from mefuse.models import MODELS
@@ -84,6 +86,7 @@ from mefuse.settings import Depth, FuseSettings, GhostRemoval
     type=click.Choice(["png", "jpeg", "tiff"]),
     help="Format to write.  [default: by the extension; png to standard output]",
 )
+@raw_options
 @click.option("--null", is_flag=True, help="The list on standard input ends each path with NUL.")
 @overwrite_option
 @json_option
@@ -156,6 +159,7 @@ def _settings(paths: Sequence[str], reference: str | None, options: dict[str, An
         format=options["format_"],
         quality=options["quality"],
         overwrite=options["overwrite"],
+        raw=raw_settings(options),
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
 import click
 
 from mefuse.cli import SHOW_TRACEBACK
-from mefuse.settings import FuseSettings
+from mefuse.settings import DEMOSAICS, FuseSettings, RawSettings, WhiteBalance
 from mefuse.slices import GRID_PX
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -32,6 +33,63 @@ class SliceSize(click.ParamType[Any]):
                 f"{value!r} is neither a multiple of {GRID_PX} nor the word whole", param, ctx
             )
         return int(value)
+
+
+class WhiteBalanceType(click.ParamType[Any]):
+    """One of three words, or three positive numbers R,G,B."""
+
+    name = "camera|auto|daylight|R,G,B"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> WhiteBalance:
+        """The word, or the multipliers."""
+        if value in ("camera", "auto", "daylight"):
+            word: WhiteBalance = value
+            return word
+        try:
+            red, green, blue = (float(part) for part in str(value).split(","))
+        except ValueError:
+            red = green = blue = 0.0
+        if not all(0 < x < math.inf for x in (red, green, blue)):
+            self.fail(
+                f"{value!r} is neither camera, auto, daylight nor three numbers as 2.1,1,1.6",
+                param,
+                ctx,
+            )
+        return red, green, blue
+
+
+def raw_options(command: Command) -> Command:
+    """Adds --wb, --demosaic and --half-size, for `raw_settings`."""
+    white_balance = click.option(
+        "--wb",
+        type=WhiteBalanceType(),
+        default=DEFAULTS.raw.white_balance,
+        show_default=True,
+        metavar="camera|auto|daylight|R,G,B",
+        help="White balance of raw files, the reference's for all frames.",
+    )
+    demosaic = click.option(
+        "--demosaic",
+        type=click.Choice(DEMOSAICS),
+        default=DEFAULTS.raw.demosaic,
+        show_default=True,
+        help="How raw files are demosaiced; ahd and ppg are faster.",
+    )
+    half_size = click.option(
+        "--half-size", is_flag=True, help="Raw files at half width and height, for previews."
+    )
+    return white_balance(demosaic(half_size(command)))
+
+
+def raw_settings(options: dict[str, Any]) -> RawSettings:
+    """How raw files are developed, by the options of `raw_options`."""
+    return RawSettings(
+        white_balance=options["wb"],
+        demosaic=options["demosaic"],
+        half_size=options["half_size"],
+    )
 
 
 def overwrite_option(command: Command) -> Command:
