@@ -183,6 +183,9 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("what", choices=("throughput", "memory", "kills"))
     parser.add_argument("--count", type=int, default=10, help="brackets")
     parser.add_argument(
+        "--drawn", type=int, default=6, help="different ones; the others are copies"
+    )
+    parser.add_argument(
         "--size", type=picture_size, default=(800, 1200), help="WIDTHxHEIGHT of frames"
     )
     parser.add_argument("--model", default="ipl", help="as for mefuse fuse")
