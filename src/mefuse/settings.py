@@ -30,6 +30,9 @@ class RawSettings:
     profile: bytes | None = None  # ICC profile of `space`; None only for sRGB
 
 
+Prefer = Literal["raw", "jpeg"]
+
+
 @dataclass(frozen=True, slots=True)
 class FuseSettings:
     """Everything that decides the fused pixels and how they are written."""
@@ -46,3 +49,14 @@ class FuseSettings:
     quality: int = 95  # JPEG, 1..100
     overwrite: bool = False
     raw: RawSettings = RawSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSettings:
+    """Everything that decides which files become which brackets."""
+
+    recursive: bool = False  # look into the folders of a folder
+    prefer: Prefer = "raw"  # which file of a RAW+JPEG pair is used
+    size: int | None = None  # frames of every bracket; None: as the exposures tell
+    gap_s: float | None = None  # longest pause between two frames; None: chosen from the exposures
+    by_folder: bool = False  # every folder is one bracket
