@@ -182,9 +182,7 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m mefuse.bench.batch", description=__doc__)
     parser.add_argument("what", choices=("throughput", "memory", "kills"))
     parser.add_argument("--count", type=int, default=10, help="brackets")
-    parser.add_argument(
-        "--drawn", type=int, default=6, help="different ones; the others are copies"
-    )
+    parser.add_argument("--drawn", type=int, default=6, help="different ones among them")
     parser.add_argument(
         "--size", type=picture_size, default=(800, 1200), help="WIDTHxHEIGHT of frames"
     )
