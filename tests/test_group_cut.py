@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -45,6 +46,13 @@ def test_a_bracket_and_what_is_none() -> None:
 
 def test_a_ladder_is_one_however_long() -> None:
     assert places(*range(12)) == [tuple(range(12))]
+
+
+def test_long_bursts_and_long_series_take_no_time() -> None:
+    start = time.process_time()
+    assert places(*[0.0] * 5000) == []
+    assert len(places(*[0.0, -2.0, 2.0] * 1000)) == 1000
+    assert time.process_time() - start < 10
 
 
 def test_a_break_is_never_crossed() -> None:

@@ -33,40 +33,45 @@ MAY_IMPORT = {
     "device": "errors",
     "cache": "errors",
     "blend": "",
-    "blend_cpu": "blend",
-    "blend_device": "blend",
+    "blend_cpu": "blend features",
+    "blend_device": "blend features",
+    "features": "blend",
     "exif": "frames",
     "containers": "exif frames",
     "makernotes": "exif",
     "exposure": "frames",
+    "noise": "",
     "decode": "containers errors exif",
-    "raw": "containers errors exif exposure frames",
+    "raw": "containers errors exif exposure frames memory settings slices",
     "bracket": "errors exposure frames",
     "discover": "containers errors exif frames",
-    "read": "bracket containers decode errors exif exposure frames raw",
+    "read": "bracket containers decode errors exif exposure frames raw settings",
     "registration": "transforms views",
     "coverage": "errors slices transforms",
     "align": "coverage errors registration transforms views",
     "warp": "errors slices",
+    "response": "",
+    "ghosts": "response settings slices",
+    "aligned": "ghosts settings slices warp",
     "write": "containers errors exif frames",
-    "models": "blend cache device errors slices warp",
+    "models": "aligned blend cache device errors features slices",
     "weights": "errors models",
-    "stream": "blend blend_cpu blend_device cache device models slices warp weights",
-    "fuse": "align clock coverage discover errors frames memory models read report settings slices "
-    "write",
+    "stream": "aligned blend blend_cpu blend_device cache device features models slices weights",
+    "fuse": "align aligned clock coverage discover errors frames memory models read report "
+    "settings slices write",
     "group": "containers decode discover errors exif exposure frames makernotes plan raw settings",
     "synth": "errors frames write",
-    "train": "blend cache errors metrics models synth weights",
+    "train": "blend cache errors features metrics models synth weights",
     "landing": "errors",
     "batch": "clock containers errors exif fuse group landing memory models plan report settings "
     "weights write",
     "cluster": "batch errors fuse models settings",
-    "gallery": "batch clock containers decode discover errors exif frames landing read report "
+    "gallery": "batch clock containers decode discover errors exif frames landing raw read report "
     "slices warp",
-    "bench": "align batch cache discover errors fuse group landing models plan read settings "
-    "slices stream synth transforms weights",
-    "evaluate": "coverage device discover errors frames metrics models read slices stream warp "
-    "weights",
+    "bench": "align aligned batch blend cache discover errors fuse group landing metrics models "
+    "plan read settings slices stream synth train transforms weights",
+    "evaluate": "aligned coverage device discover errors frames metrics models read settings "
+    "slices stream warp weights",
     "cli": "batch cluster device errors evaluate fuse gallery group models plan report settings "
     "slices synth weights",
 }
@@ -76,11 +81,13 @@ HOME_OF = {  # library -> the only files that may import it
     "rich": {"cli"},
     "distributed": {"cluster"},
     "rawpy": {"raw"},
+    "threadpoolctl": {"raw"},
     "skimage": {"metrics"},
     "torch": {
         "blend",
         "blend_cpu",
         "blend_device",
+        "features",
         "cache",
         "device",
         "metrics",

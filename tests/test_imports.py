@@ -56,7 +56,7 @@ def test_mertens_on_jpegs_needs_neither_torch_nor_rawpy(hand_held: HandHeld) -> 
         f"fuse_files({hand_held.names}, io.BytesIO(), settings=settings)"
     )
     assert "cv2" in loaded
-    assert not loaded & {"torch", "rawpy", "click", "rich"}
+    assert not loaded & {"torch", "rawpy", "threadpoolctl", "click", "rich"}
 
 
 def test_help_is_quick() -> None:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from mefuse import discover, read, write
 from mefuse.align import Alignment, align_frames
+from mefuse.aligned import Aligned
 from mefuse.clock import Clock, Progress
 from mefuse.coverage import common_area
 from mefuse.errors import InputError
@@ -31,15 +32,8 @@ from mefuse.slices import GRID_PX, Rect
 Output = str | Path | BinaryIO
 
 _DEFAULTS = FuseSettings()
+_SUSPICIOUS_SHARE = 0.4  # of a frame that moved: the busiest scenes drawn for training reach 0.3
 _NO_PIXELS: NDArray[np.uint8] = np.empty((0, 0, 3), np.uint8)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Aligned:
-    """How the frames of a bracket lie on its reference, and what to fuse of it."""
-
-    alignments: tuple[Alignment, ...]
-    crop: Rect
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +41,9 @@ class _Result:
     """A fused bracket before it is written."""
 
     fused: Fused
-    aligned: _Aligned
+    alignments: tuple[Alignment, ...]
+    crop: Rect
+    ghost_shares: tuple[float, ...]
     device: str
 
 
@@ -76,13 +72,18 @@ class Fusion:
         """Decodes the frames; returns how many bytes their pixels take."""
         with self._clock.step("read", len(self._sources)) as advance:
             self._bracket = read.read_bracket(
-                self._sources, reference=self._settings.reference, on_frame=advance
+                self._sources,
+                reference=self._settings.reference,
+                raw=self._settings.raw,
+                on_frame=advance,
             )
         return sum(frame.pixels.nbytes for frame in self._bracket.frames)
 
     def align(self) -> None:
-        """Finds out how the frames lie on the reference."""
-        self._aligned = _align_bracket(self._bracket, settings=self._settings, clock=self._clock)
+        """Finds out how the frames lie on the reference, and what moved in them."""
+        self._alignments, self._aligned = _align_bracket(
+            self._bracket, settings=self._settings, clock=self._clock
+        )
 
     def fuse(self, load: Callable[[], Fuser]) -> int:
         """Fuses, and lets go of the frames; returns how many bytes the fused pixels take.
@@ -93,10 +94,11 @@ class Fusion:
         form = _form(self._output, self._settings, is_16_bit=_is_16_bit(self._bracket))
         self._format = form.name
         self._result = _fuse_bracket(
-            self._bracket, self._aligned, load,
+            self._alignments, self._aligned, load,
             settings=self._settings, depth=form.depth, clock=self._clock,
         )  # fmt: skip
         self._bracket = _without_pixels(self._bracket)
+        del self._aligned
         self._size = self._result.fused.pixels.shape[:2]
         return self._result.fused.pixels.nbytes
 
@@ -175,9 +177,9 @@ def fuse_pixels(
     depth: Depth = settings.depth or (16 if _is_16_bit(bracket) else 8)
     with _loading(settings) as loading:
         clock = Clock()
-        aligned = _align_bracket(bracket, settings=settings, clock=clock)
+        alignments, aligned = _align_bracket(bracket, settings=settings, clock=clock)
         result = _fuse_bracket(
-            bracket, aligned, loading.result, settings=settings, depth=depth, clock=clock
+            alignments, aligned, loading.result, settings=settings, depth=depth, clock=clock
         )
     return result.fused.pixels
 
@@ -224,8 +226,10 @@ def _loading(settings: FuseSettings) -> Iterator[Future[Fuser]]:
         yield pool.submit(load_model, settings)
 
 
-def _align_bracket(bracket: Bracket, *, settings: FuseSettings, clock: Clock) -> _Aligned:
-    """Aligns, and finds the area to fuse."""
+def _align_bracket(
+    bracket: Bracket, *, settings: FuseSettings, clock: Clock
+) -> tuple[tuple[Alignment, ...], Aligned]:
+    """Aligns, finds the area to fuse and what moved in it."""
     pixels = [frame.pixels for frame in bracket.frames]
     with clock.step("align", len(pixels)) as advance:
         if settings.align and len(pixels) > 1:
@@ -239,12 +243,20 @@ def _align_bracket(bracket: Bracket, *, settings: FuseSettings, clock: Clock) ->
         names = [str(frame.source.path) for frame in bracket.frames]
         whole = Rect(0, 0, *size)
         crop = common_area(transforms, size, names=names) if settings.crop else whole
-    return _Aligned(alignments, crop)
+    with clock.step("ghosts"):
+        aligned = Aligned.of(
+            pixels,
+            transforms=transforms,
+            crop=crop,
+            reference=bracket.reference,
+            ghost=settings.ghost,
+        )
+    return alignments, aligned
 
 
 def _fuse_bracket(
-    bracket: Bracket,
-    aligned: _Aligned,
+    alignments: tuple[Alignment, ...],
+    aligned: Aligned,
     load: Callable[[], Fuser],
     *,
     settings: FuseSettings,
@@ -255,15 +267,12 @@ def _fuse_bracket(
     with clock.step("fuse"):
         fuser = load()
         fused = fuser.fuse(
-            [frame.pixels for frame in bracket.frames],
-            transforms=[alignment.transform for alignment in aligned.alignments],
-            crop=aligned.crop,
-            reference=bracket.reference,
+            aligned,
             depth=depth,
             slice_size=_slice_size(settings, aligned.crop),
             on_slice=lambda done, total: clock.tell("fuse", done, total),
         )
-    return _Result(fused, aligned, fuser.device)
+    return _Result(fused, alignments, aligned.crop, aligned.ghost_shares, fuser.device)
 
 
 def _without_pixels(bracket: Bracket) -> Bracket:
@@ -294,10 +303,7 @@ def _report(
     seconds: dict[str, float],
 ) -> FuseReport:
     """What was done."""
-    frames = tuple(
-        _frame_report(bracket, index, alignment)
-        for index, alignment in enumerate(result.aligned.alignments)
-    )
+    frames = tuple(_frame_report(bracket, result, index) for index in range(len(bracket.frames)))
     return FuseReport(
         output=_name_of(output),
         model=settings.model,
@@ -305,7 +311,7 @@ def _report(
         size=size,
         reference=frames[bracket.reference].path,
         frames=frames,
-        crop=result.aligned.crop,
+        crop=result.crop,
         seconds=seconds,
         peak_memory_bytes=peak_memory_bytes(),
         cache_bytes=result.fused.cache_bytes,
@@ -313,8 +319,9 @@ def _report(
     )
 
 
-def _frame_report(bracket: Bracket, index: int, alignment: Alignment) -> FrameReport:
+def _frame_report(bracket: Bracket, result: _Result, index: int) -> FrameReport:
     """One frame's part of the report."""
+    alignment = result.alignments[index]
     source = bracket.frames[index].source
     return FrameReport(
         path=str(source.path),
@@ -327,6 +334,7 @@ def _frame_report(bracket: Bracket, index: int, alignment: Alignment) -> FrameRe
         shift_px=round(alignment.shift_px, 3),
         residual_px=None if alignment.residual_px is None else round(alignment.residual_px, 3),
         method=alignment.method,
+        ghost_share=round(result.ghost_shares[index], 4),
     )
 
 
@@ -337,7 +345,13 @@ def _warnings(bracket: Bracket, result: _Result, *, settings: FuseSettings) -> t
     if settings.align:
         collected += [
             f"{frame.source.path}: could not be aligned, left as it is; look for ghosts"
-            for frame, alignment in zip(bracket.frames, result.aligned.alignments, strict=True)
+            for frame, alignment in zip(bracket.frames, result.alignments, strict=True)
             if alignment.method == "none" and alignment.residual_px is None
         ]
+    collected += [
+        f"{frame.source.path}: {share:.0%} of it differ from the reference and were replaced; "
+        "look whether the frames show one scene, or leave it out"
+        for frame, share in zip(bracket.frames, result.ghost_shares, strict=True)
+        if share > _SUSPICIOUS_SHARE
+    ]
     return tuple(dict.fromkeys(collected))

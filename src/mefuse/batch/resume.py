@@ -6,6 +6,8 @@ still the one that was written. What somebody else put there, or changed, is nev
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -58,7 +60,14 @@ class Conditions:
 
 def picture_settings(settings: FuseSettings) -> dict[str, Any]:
     """The settings that decide a picture, as JSON's types."""
-    return {name: value for name, value in asdict(settings).items() if name not in _WITHOUT_EFFECT}
+    values = {n: value for n, value in asdict(settings).items() if n not in _WITHOUT_EFFECT}
+    plain: dict[str, Any] = json.loads(json.dumps(values, default=_digest))
+    return plain
+
+
+def _digest(profile: bytes) -> str:
+    """A profile's bytes as a manifest names them."""
+    return hashlib.sha256(profile).hexdigest()
 
 
 def weights_of(settings: FuseSettings) -> dict[str, str] | None:

@@ -27,20 +27,19 @@ from mefuse.plan import Plan, PlannedBracket, save_plan
 from mefuse.synth.sample import write_sample
 
 _MEFUSE = (sys.executable, "-m", "mefuse")
-_DRAWN = 6  # different brackets; a longer batch has copies of them
 
 
-def draw(folder: Path, *, count: int, size: tuple[int, int]) -> Path:
-    """Writes brackets and their plan; returns the plan's path."""
+def draw(folder: Path, *, count: int, size: tuple[int, int], drawn: int = 6) -> Path:
+    """Writes brackets, so many different ones and copies, and their plan; gives the plan's path."""
     folder.mkdir(parents=True, exist_ok=True)
-    drawn = [
+    different = [
         list(write_sample(folder / f"drawn_{i}", size=size, seed=i + 1, overwrite=True))
-        for i in range(min(count, _DRAWN))
+        for i in range(min(count, drawn))
     ]
     brackets = []
     for i in range(count):
         frames = []
-        for k, source in enumerate(drawn[i % _DRAWN]):
+        for k, source in enumerate(different[i % drawn]):
             frame = folder / f"IMG_{i:04d}_{k}.jpg"
             frame.hardlink_to(source)
             frames.append(frame)
@@ -52,7 +51,7 @@ def draw(folder: Path, *, count: int, size: tuple[int, int]) -> Path:
 
 def throughput(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Seconds of single calls over seconds of a batch; the calls half before it and half after."""
-    plan = draw(folder, count=options.count, size=options.size)
+    plan = draw(folder, count=options.count, size=options.size, drawn=options.drawn)
     brackets = [item["frames"] for item in json.loads(plan.read_text())["brackets"]]
     half = len(brackets) // 2
     single = _single_calls(brackets[:half], folder, options)
@@ -96,7 +95,7 @@ def _batch(plan: Path, output: Path, options: argparse.Namespace) -> list[str]:
 
 def memory(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Resident memory after each bracket of a batch: the last ones against the first ones."""
-    plan = draw(folder, count=options.count, size=options.size)
+    plan = draw(folder, count=options.count, size=options.size, drawn=options.drawn)
     command = [*_batch(plan, folder / "batch", options), "--json"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -125,7 +124,7 @@ def _resident_bytes(pid: int) -> int:
 
 def kills(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Batches that are killed at a random moment and resumed, against one that was left alone."""
-    plan = draw(folder, count=options.count, size=options.size)
+    plan = draw(folder, count=options.count, size=options.size, drawn=options.drawn)
     calm = folder / "calm"
     seconds = _timed(_batch(plan, calm, options))
     truth = {path.name: sha256_of(path) for path in calm.glob("*.png")}
@@ -183,6 +182,7 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m mefuse.bench.batch", description=__doc__)
     parser.add_argument("what", choices=("throughput", "memory", "kills"))
     parser.add_argument("--count", type=int, default=10, help="brackets")
+    parser.add_argument("--drawn", type=int, default=6, help="different ones among them")
     parser.add_argument(
         "--size", type=picture_size, default=(800, 1200), help="WIDTHxHEIGHT of frames"
     )

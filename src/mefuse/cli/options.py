@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import click
 
 from mefuse.cli import SHOW_TRACEBACK
 from mefuse.errors import InputError
 from mefuse.models import MODELS
-from mefuse.settings import Depth, FuseSettings, GroupSettings
+from mefuse.settings import (
+    DEMOSAICS,
+    Depth,
+    FuseSettings,
+    GhostRemoval,
+    GroupSettings,
+    RawSettings,
+    WhiteBalance,
+)
 from mefuse.slices import GRID_PX
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -38,6 +47,53 @@ class SliceSize(click.ParamType[Any]):
         return int(value)
 
 
+class WhiteBalanceType(click.ParamType[Any]):
+    """One of three words, or three positive numbers R,G,B."""
+
+    name = "camera|auto|daylight|R,G,B"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> WhiteBalance:
+        """The word, or the multipliers."""
+        if value in ("camera", "auto", "daylight"):
+            word: WhiteBalance = value
+            return word
+        try:
+            red, green, blue = (float(part) for part in str(value).split(","))
+        except ValueError:
+            red = green = blue = 0.0
+        if not all(0 < x < math.inf for x in (red, green, blue)):
+            self.fail(
+                f"{value!r} is neither camera, auto, daylight nor three numbers as 2.1,1,1.6",
+                param,
+                ctx,
+            )
+        return red, green, blue
+
+
+_RAW = (
+    click.option(
+        "--wb",
+        type=WhiteBalanceType(),
+        default=DEFAULTS.raw.white_balance,
+        show_default=True,
+        metavar="camera|auto|daylight|R,G,B",
+        help="White balance of raw files, the reference's for all frames.",
+    ),
+    click.option(
+        "--demosaic",
+        type=click.Choice(DEMOSAICS),
+        default=DEFAULTS.raw.demosaic,
+        show_default=True,
+        help="How raw files are demosaiced; ahd and ppg are faster.",
+    ),
+    click.option(
+        "--half-size", is_flag=True, help="Raw files at half width and height, for previews."
+    ),
+)
+
+
 _FUSING = (
     click.option(
         "--model",
@@ -48,6 +104,13 @@ _FUSING = (
     ),
     click.option("--no-align", is_flag=True, help="Take the frames as they lie (tripod)."),
     click.option("--no-crop", is_flag=True, help="Keep borders that not all frames cover."),
+    click.option(
+        "--ghost",
+        type=click.Choice(get_args(GhostRemoval)),
+        default=DEFAULTS.ghost,
+        show_default=True,
+        help="How readily what moved between the frames is shown as the reference has it.",
+    ),
     click.option(
         "--device",
         default=DEFAULTS.device,
@@ -79,6 +142,7 @@ _FUSING = (
         type=click.Choice(["png", "jpeg", "tiff"]),
         help="Format to write.  [default: by the extension; png to standard output]",
     ),
+    *_RAW,
 )
 
 
@@ -97,12 +161,18 @@ def fuse_settings(options: dict[str, Any], *, reference: int | None) -> FuseSett
         reference=reference,
         align=not options["no_align"],
         crop=not options["no_crop"],
+        ghost=options["ghost"],
         device=options["device"],
         slice_size=options["slice_size"],
         depth=depths[options["depth"]],
         format=options["format_"],
         quality=options["quality"],
         overwrite=options["overwrite"],
+        raw=RawSettings(
+            white_balance=options["wb"],
+            demosaic=options["demosaic"],
+            half_size=options["half_size"],
+        ),
     )
 
 

@@ -17,12 +17,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mefuse import containers, decode, raw
+from mefuse import containers, decode
 from mefuse.errors import MefuseError, ReadError
 from mefuse.exposure import Luma, estimate_evs, luma_small
 from mefuse.frames import Exposure, Source
 from mefuse.group.links import BREAK
 from mefuse.group.shots import Shot
+from mefuse.raw.files import read_header
 
 _LONGEST_PX = 96
 _BLUR_PX = 6.0  # what is larger is light, not content
@@ -39,10 +40,10 @@ _THREADS = 2
 def with_raw_exposure(shot: Shot) -> Shot:
     """Gives a raw file's shot with the exposure that LibRaw finds, for formats without EXIF."""
     try:
-        (source,), _ = raw.plan_rendering([Source(shot.path, Exposure(), is_raw=True)])
+        header = read_header(Source(shot.path, Exposure(), is_raw=True))
     except ReadError:
         return shot
-    return replace(shot, exposure=source.exposure)
+    return replace(shot, exposure=header.source.exposure)
 
 
 def read_lumas(shots: Sequence[Shot]) -> list[Luma | None]:

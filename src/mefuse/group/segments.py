@@ -73,7 +73,7 @@ def _candidates(run: Run, size: int | None) -> Iterator[Segment]:
     """Every stretch of a run that could be a bracket."""
     for start in range(len(run.stops) - 1):
         kept, repeats, link_bits, free_repeats = [start], [], 0.0, 0
-        for at in range(start + 1, len(run.stops)):
+        for at in range(start + 1, min(start + 2 * MOST_FRAMES, len(run.stops))):
             link = run.links[at - 1]
             if link == BREAK or len(kept) == MOST_FRAMES:
                 break

@@ -78,13 +78,16 @@ def _copies(shots: Sequence[Shot]) -> dict[Path, str]:
     """
     out: dict[Path, str] = {}
     for group in _grouped((s for s in shots if s.taken_s is not None), _by_moment):
-        for shot in group:
-            for other in group:
-                stem, start = shot.path.stem.lower(), other.path.stem.lower()
-                added = stem.removeprefix(start) if stem.startswith(start) else ""
-                same_stem = stem == start and other.path.suffix.lower() < shot.path.suffix.lower()
-                if (added and not added[0].isdigit()) or (same_stem and not out.get(other.path)):
-                    out[shot.path] = f"a copy or another version of {other.path.name}"
+        originals: dict[str, Shot] = {}
+        for shot in sorted(group, key=lambda s: (len(s.path.stem), s.path.name)):
+            stem = shot.path.stem.lower()
+            # Whole names first, then what is left when something that is no digit is cut off.
+            starts = [stem, *(stem[:i] for i in range(len(stem)) if not stem[i].isdigit())]
+            original = next((originals[start] for start in starts if start in originals), None)
+            if original is None:
+                originals[stem] = shot
+            else:
+                out[shot.path] = f"a copy or another version of {original.path.name}"
     return out
 
 
