@@ -42,7 +42,7 @@ MAY_IMPORT = {
     "exposure": "frames",
     "noise": "",
     "decode": "containers errors exif",
-    "raw": "containers errors exif exposure frames memory settings slices",
+    "raw": "containers decode errors exif exposure frames memory settings slices",
     "bracket": "errors exposure frames",
     "discover": "containers errors exif frames",
     "read": "bracket containers decode errors exif exposure frames raw settings",
@@ -67,7 +67,7 @@ MAY_IMPORT = {
     "weights write",
     "cluster": "batch errors fuse models settings",
     "gallery": "batch clock containers decode discover errors exif frames landing raw read report "
-    "slices warp",
+    "settings slices warp",
     "bench": "align aligned batch blend cache discover errors fuse group landing metrics models "
     "plan read settings slices stream synth train transforms weights",
     "evaluate": "aligned coverage device discover errors frames metrics models read settings "

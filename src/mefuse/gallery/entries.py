@@ -53,6 +53,7 @@ class Entry:
     """One bracket of the page.
 
     `error` is why its last run failed; the rest tells of its last picture where there is one.
+    `is_half_size`: raw files were developed at half their size, which transforms then count in.
     `picture` is None where none was ever made; `facts` is what else the record tells, by name.
     """
 
@@ -67,6 +68,7 @@ class Entry:
     peak_memory_bytes: float | None
     started: str
     failed_runs: int
+    is_half_size: bool = False
     facts: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -127,6 +129,7 @@ def _entry(folder: Path, history: list[Record]) -> Entry:
         peak_memory_bytes=_number(told.get("peak_memory_bytes")),
         started=_text(last.content.get("started")),
         failed_runs=sum(not record.is_fused for record in history),
+        is_half_size=_dict(_dict(told.get("settings")).get("raw")).get("half_size") is True,
         facts={key: told[key] for key in _FACTS if told.get(key) not in (None, "")}
         | {f"--{key}": value for key, value in _dict(told.get("settings")).items()},
     )

@@ -1,7 +1,8 @@
 """A small upright picture of a file, quickly, and how large the file's own is.
 
-JPEG is decoded at a half, a fourth or an eighth where that is enough; other files whole. Files are
-opened for reading only.
+JPEG is decoded at a half, a fourth or an eighth where that is enough. Of a raw file the camera's
+own small picture is taken, else it is developed at half its size. Other files are read whole. Files
+are opened for reading only.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from mefuse import containers, decode, exif
 from mefuse.discover import find_sources
 from mefuse.frames import Source
 from mefuse.read import read_frame
+from mefuse.settings import RawSettings
 
 Pixels8 = NDArray[np.uint8]
 
+_QUICK = RawSettings(demosaic="linear", half_size=True)
 _REDUCED = {
     8: cv2.IMREAD_REDUCED_COLOR_8,
     4: cv2.IMREAD_REDUCED_COLOR_4,
@@ -47,7 +50,8 @@ def read_reduced(path: Path, longest_px: int) -> Reduced:
         ReadError: it cannot be opened or decoded, or is no regular file.
     """
     (source,) = find_sources([path])
-    found = _from_jpeg(source, longest_px) or _from_any(source)
+    find = _from_raw if source.is_raw else _from_jpeg
+    found = find(source, longest_px) or _from_any(source)
     height, width = found.pixels.shape[:2]
     scale = longest_px / max(height, width)
     if scale >= 1:
@@ -59,8 +63,6 @@ def read_reduced(path: Path, longest_px: int) -> Reduced:
 
 def _from_jpeg(source: Source, longest_px: int) -> Reduced | None:
     """A JPEG decoded at a part of its size; None where that would be too small, or it is none."""
-    if source.is_raw:
-        return None
     with source.path.open("rb") as file:
         if containers.kind_of(file.read(containers.HEADER_BYTES)) != "jpeg":
             return None
@@ -90,9 +92,20 @@ def _decoded(data: bytes, flags: int) -> NDArray[Any] | None:
         return None
 
 
+def _from_raw(source: Source, longest_px: int) -> Reduced | None:
+    """A raw file's own preview; None where it has none, or one of less than half the size asked."""
+    from mefuse.raw.preview import read_preview  # loads LibRaw: only for those who have raw files
+
+    found = read_preview(source.path)
+    if found is None or 2 * max(found.pixels.shape) < longest_px:
+        return None
+    return Reduced(found.pixels, found.size, None)
+
+
 def _from_any(source: Source) -> Reduced:
-    """Any file that mefuse reads, whole."""
-    frame = read_frame(source)
+    """Any file that mefuse reads, whole; a raw file at half its size."""
+    frame = read_frame(source, raw=_QUICK)
     is_deep = frame.pixels.dtype == np.uint16
     pixels = cv2.convertScaleAbs(frame.pixels, alpha=1 / 257) if is_deep else frame.pixels
-    return Reduced(np.asarray(pixels, np.uint8), frame.size, frame.metadata.icc)
+    size = (2 * frame.size[0], 2 * frame.size[1]) if source.is_raw else frame.size
+    return Reduced(np.asarray(pixels, np.uint8), size, frame.metadata.icc)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mefuse import containers
+from mefuse.discover import is_raw
 from mefuse.errors import AlignError, MefuseError
 from mefuse.frames import Metadata
 from mefuse.gallery.entries import Entry, File, FrameEntry
@@ -72,7 +73,7 @@ def make_thumbnails(entry: Entry, *, budget_bytes: int) -> Thumbnails:
     if budget_bytes <= 0:
         return Thumbnails(None, tuple(Thumbnail() for _ in entry.frames))
     size, fused = _fused(entry)
-    frames = [_frame(frame, entry.crop, size) for frame in entry.frames]
+    frames = [_frame(frame, entry, size) for frame in entry.frames]
     return _fitted(entry, fused, frames, budget_bytes)
 
 
@@ -87,17 +88,19 @@ def _fused(entry: Entry) -> tuple[tuple[int, int] | None, _Large | None]:
     return found.pixels.shape[:2], _Large(found.pixels, found.icc)
 
 
-def _frame(frame: FrameEntry, crop: Rect | None, size: tuple[int, int] | None) -> _Large:
+def _frame(frame: FrameEntry, entry: Entry, size: tuple[int, int] | None) -> _Large:
     """A frame as the reference sees it where it was fused, else as it lies."""
     share = 1.0 if frame.is_reference else _OTHER_SHARE
     found = _read(frame.file, round(_SIDES_PX[0] * share))
     if isinstance(found, _Large):
         return found
-    if frame.transform is None or crop is None or size is None:
+    if frame.transform is None or entry.crop is None or size is None:
         return _Large(found.pixels, found.icc)
     try:
+        if entry.is_half_size and is_raw(frame.file.path):
+            found = replace(found, size=(found.size[0] // 2, found.size[1] // 2))
         to = _within(size, max(size) * share)
-        return _Large(_aligned(found, frame.transform, crop, to), found.icc)
+        return _Large(_aligned(found, frame.transform, entry.crop, to), found.icc)
     except AlignError as error:  # a transform that no alignment makes
         return _Large(found.pixels, found.icc, note=str(error))
 
