@@ -184,6 +184,33 @@ def fuse_pixels(
     return result.fused.pixels
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Anatomy:
+    """A fused bracket with all that was decided on the way, `fused.weight_maps` among it."""
+
+    bracket: Bracket
+    alignments: tuple[Alignment, ...]
+    aligned: Aligned
+    fused: Fused
+    device: str
+
+
+def dissect(
+    bracket: Bracket, *, settings: FuseSettings = _DEFAULTS, on_progress: Progress | None = None
+) -> Anatomy:
+    """Fuses a bracket into 8 bits and tells everything: for looking at small brackets.
+
+    Raises:
+        MefuseError: one of its kinds.
+    """
+    clock = Clock(on_progress)
+    with _loading(settings) as loading:
+        alignments, aligned = _align_bracket(bracket, settings=settings, clock=clock)
+        fuser = loading.result()
+        fused = fuser.fuse(aligned, depth=8, slice_size=None, on_slice=None, keep_weight_maps=True)
+    return Anatomy(bracket, alignments, aligned, fused, fuser.device)
+
+
 def _check(output: Output, settings: FuseSettings) -> None:
     """Refuses, before any work, what could only fail later."""
     find_model(settings.model)
