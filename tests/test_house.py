@@ -66,20 +66,25 @@ MAY_IMPORT = {
     "batch": "clock containers errors exif fuse group landing memory models plan report settings "
     "weights write",
     "cluster": "batch errors fuse models settings",
-    "gallery": "batch clock containers decode discover errors exif frames landing raw read report "
-    "settings slices warp",
+    "words": "frames",
+    "reduced": "containers decode discover exif frames raw read settings",
+    "gallery": "batch clock containers discover errors frames landing reduced report slices warp "
+    "words",
+    "contact": "aligned bracket clock discover errors exposure frames fuse read reduced settings "
+    "words write",
     "bench": "align aligned batch blend cache discover errors fuse group landing metrics models "
     "plan read settings slices stream synth train transforms weights",
     "evaluate": "aligned coverage device discover errors frames metrics models read settings "
     "slices stream warp weights",
-    "cli": "batch cluster device errors evaluate fuse gallery group models plan report settings "
-    "slices synth weights",
+    "cli": "batch cluster contact device errors evaluate fuse gallery group models plan report "
+    "settings slices synth weights",
 }
 STEPS = {"discover", "read", "align", "write"}
 HOME_OF = {  # library -> the only files that may import it
     "click": {"cli"},
     "rich": {"cli"},
     "distributed": {"cluster"},
+    "PIL": {"contact"},
     "rawpy": {"raw"},
     "threadpoolctl": {"raw"},
     "skimage": {"metrics"},

@@ -7,7 +7,8 @@ from html.parser import HTMLParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mefuse.gallery.markup import Html, element, escaped, readable
+from mefuse.gallery.markup import Html, element, escaped
+from mefuse.words import readable
 
 
 class Reader(HTMLParser):

@@ -16,9 +16,9 @@ import rawpy
 from helpers import encoded, textured_light, write_cfa_dng
 from mefuse import read
 from mefuse.discover import find_sources
-from mefuse.gallery.reduced import read_reduced
 from mefuse.raw import preview
 from mefuse.raw.preview import read_preview
+from mefuse.reduced import read_reduced
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "raw"
 WITH_PREVIEW = ["canon_d30_bayer.CRW", "canon_g1_gmcy.CRW", "linear_lossy_canon6d.dng"]

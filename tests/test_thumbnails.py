@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from conftest import HEIGHT, WIDTH, HandHeld
 from helpers import encoded, exposure_exif, jpeg_with_exif, textured_light
 from mefuse.gallery.entries import Entry, File, FrameEntry
-from mefuse.gallery.reduced import read_reduced
 from mefuse.gallery.thumbnails import Thumbnail, Thumbnails, make_thumbnails
+from mefuse.reduced import read_reduced
 from mefuse.slices import Rect
 from mefuse.warp import warp_region
 

@@ -29,6 +29,7 @@ _COMMANDS = {  # name -> "module:command", in the order of the help
     "batch": "mefuse.cli.batch:batch",
     "report": "mefuse.cli.report_page:report_page",
     "evaluate": "mefuse.cli.evaluate:evaluate",
+    "preview": "mefuse.cli.preview:preview",
     "info": "mefuse.cli.info:info",
     "sample": "mefuse.cli.sample:sample",
     "synth": "mefuse.cli.synth:synth",

@@ -6,7 +6,8 @@ import math
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeVar, get_args
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, TypeVar, get_args
 
 import click
 
@@ -94,7 +95,7 @@ _RAW = (
 )
 
 
-_FUSING = (
+_DECIDING = (
     click.option(
         "--model",
         type=click.Choice(list(MODELS)),
@@ -118,6 +119,10 @@ _FUSING = (
         metavar="auto|cpu|cuda[:N]",
         help="Where the network runs; a device asked for by name has to be there.",
     ),
+)
+
+_FUSING = (
+    *_DECIDING,
     click.option(
         "--slice-size",
         type=SliceSize(),
@@ -173,6 +178,26 @@ def fuse_settings(options: dict[str, Any], *, reference: int | None) -> FuseSett
             demosaic=options["demosaic"],
             half_size=options["half_size"],
         ),
+    )
+
+
+def deciding_options(command: Command) -> Command:
+    """Adds what decides how a bracket is fused, whatever its file; see `deciding_settings`."""
+    for option in reversed(_DECIDING):
+        command = option(command)
+    return command
+
+
+def deciding_settings(options: dict[str, Any], *, reference: int | None) -> FuseSettings:
+    """The options of `deciding_options` and `overwrite_option` as the library takes them."""
+    return FuseSettings(
+        model=options["model"],
+        reference=reference,
+        align=not options["no_align"],
+        crop=not options["no_crop"],
+        ghost=options["ghost"],
+        device=options["device"],
+        overwrite=options["overwrite"],
     )
 
 
@@ -241,6 +266,31 @@ def listed_paths(paths: Sequence[str], *, null: bool, name: str) -> list[str]:
     if not found:
         raise InputError("standard input: no paths in the list; check the command before the pipe")
     return found
+
+
+def reference_place(reference: str, paths: Sequence[str]) -> int:
+    """The index of the reference among the paths; a path that is given as written comes first."""
+    if reference in paths:
+        return paths.index(reference)
+    if reference.isascii() and reference.isdigit() and 1 <= int(reference) <= len(paths):
+        return int(reference) - 1
+    wanted = Path(reference).resolve()
+    for index, path in enumerate(paths):
+        if Path(path).resolve() == wanted:
+            return index
+    raise click.BadParameter(
+        f"{reference} is neither one of the frames nor a number from 1 to {len(paths)}.",
+        param_hint="--reference",
+    )
+
+
+def output_target(output: str) -> Path | BinaryIO:
+    """The output's path, or standard output for -, which has to be a pipe or a file."""
+    if output != "-":
+        return Path(output)
+    if sys.stdout.isatty():
+        raise click.UsageError("-o - writes to standard output; send it to a file or a pipe.")
+    return sys.stdout.buffer
 
 
 def overwrite_option(command: Command) -> Command:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from mefuse.cli.options import loudness_options, overwrite_option
+from mefuse.cli.options import loudness_options, output_target, overwrite_option
 
 if TYPE_CHECKING:
     from mefuse.gallery.run import PageSummary
@@ -54,7 +54,7 @@ def report_page(
     from mefuse.cli.report import Reporter
     from mefuse.gallery.run import PAGE, write_page
 
-    target = _target(output, folder / PAGE)
+    target = folder / PAGE if output is None else output_target(output)
     with Reporter(quiet=quiet, verbosity=verbose) as reporter:
         summary = write_page(
             folder,
@@ -65,15 +65,6 @@ def report_page(
         )
     if not quiet and (verbose or summary.missing or sys.stderr.isatty()):
         click.echo(_line(target, summary), err=True)
-
-
-def _target(output: str | None, default: Path) -> Path | BinaryIO:
-    """Where the page goes; to a terminal it does not."""
-    if output != "-":
-        return default if output is None else Path(output)
-    if sys.stdout.isatty():
-        raise click.UsageError("-o - writes a page; send it to a file or a pipe.")
-    return sys.stdout.buffer
 
 
 def _line(target: Path | BinaryIO, summary: PageSummary) -> str:

@@ -12,7 +12,7 @@ from mefuse.gallery.details import details
 from mefuse.gallery.entries import Entry, FrameEntry
 from mefuse.gallery.markup import Html, element
 from mefuse.gallery.thumbnails import Thumbnail, Thumbnails
-from mefuse.gallery.words import (
+from mefuse.words import (
     count_words,
     duration_words,
     ev_words,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from mefuse.gallery.entries import Entry, File, FrameEntry
 from mefuse.gallery.markup import Html, element
-from mefuse.gallery.words import bytes_words, ev_words, exposure_words
+from mefuse.words import bytes_words, ev_words, exposure_words
 
 
 def details(entry: Entry) -> Html:

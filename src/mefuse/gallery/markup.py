@@ -8,12 +8,11 @@ visible. A leaf.
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import Sequence
 from typing import TypeAlias
 
-# The directions of writing and the invisible: a name could look like another one.
-_DECEPTIVE = re.compile("[\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
+from mefuse.words import readable
+
 _VOID = frozenset(("img", "br", "meta", "link", "input"))
 
 
@@ -44,27 +43,6 @@ def element(name: str, /, *children: Child, **attributes: Attribute) -> Html:
 def escaped(text: str) -> Html:
     """Gives any text as HTML that shows it, and does nothing else."""
     return Html(html.escape(readable(text), quote=True))
-
-
-def readable(text: str) -> str:
-    """Gives a text with what cannot be seen made visible.
-
-    Control characters become their pictures, bytes that are no UTF-8 become U+FFFD, what turns the
-    direction of writing becomes its number.
-    """
-    shown = "".join(_visible(character) for character in text)
-    return _DECEPTIVE.sub(lambda found: f"<U+{ord(found[0]):04X}>", shown)
-
-
-def _visible(character: str) -> str:
-    code = ord(character)
-    if code < 0x20:
-        return chr(0x2400 + code)
-    if code == 0x7F:
-        return "\u2421"
-    if 0x80 <= code < 0xA0 or 0xD800 <= code < 0xE000:
-        return "\ufffd"
-    return character
 
 
 def _attribute(key: str, value: Attribute) -> str:

@@ -16,7 +16,7 @@ from string import Template
 from mefuse.gallery.cards import is_warned_of
 from mefuse.gallery.entries import Entry
 from mefuse.gallery.markup import Html, element, escaped
-from mefuse.gallery.words import bytes_words, count_words, duration_words
+from mefuse.words import bytes_words, count_words, duration_words
 
 _SPLIT = "<!-- brackets -->"  # in page.html: where they go
 _FILTERS = {  # value of the filter -> what it is called

@@ -21,7 +21,7 @@ from mefuse.discover import is_raw
 from mefuse.errors import AlignError, MefuseError
 from mefuse.frames import Metadata
 from mefuse.gallery.entries import Entry, File, FrameEntry
-from mefuse.gallery.reduced import Pixels8, Reduced, read_reduced
+from mefuse.reduced import Pixels8, Reduced, read_reduced
 from mefuse.report import Matrix
 from mefuse.slices import Rect
 from mefuse.warp import warp_region

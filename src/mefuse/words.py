@@ -1,8 +1,13 @@
-"""Figures in words, as the page shows them. A leaf."""
+"""Figures in words, and names of any kind made readable: for pages and pictures. A leaf."""
 
 from __future__ import annotations
 
+import re
+
 from mefuse.frames import Exposure
+
+# The directions of writing and the invisible: a name could look like another one.
+_DECEPTIVE = re.compile("[\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
 
 
 def exposure_words(exposure: Exposure) -> str:
@@ -46,3 +51,24 @@ def bytes_words(count: float) -> str:
 def count_words(count: int, one: str) -> str:
     """Gives a number of things: `1 frame`, `3 frames`."""
     return f"{count} {one}" if count == 1 else f"{count} {one}s"
+
+
+def readable(text: str) -> str:
+    """Gives a text with what cannot be seen made visible.
+
+    Control characters become their pictures, bytes that are no UTF-8 become U+FFFD, what turns the
+    direction of writing becomes its number.
+    """
+    shown = "".join(_visible(character) for character in text)
+    return _DECEPTIVE.sub(lambda found: f"<U+{ord(found[0]):04X}>", shown)
+
+
+def _visible(character: str) -> str:
+    code = ord(character)
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "\u2421"
+    if 0x80 <= code < 0xA0 or 0xD800 <= code < 0xE000:
+        return "\ufffd"
+    return character
