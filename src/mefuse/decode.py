@@ -42,10 +42,14 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decoded:
-    """Pixels (H, W, 3) uint8 or uint16, RGB, as stored; and what was lost on the way."""
+    """Pixels (H, W, 3) uint8 or uint16, RGB, as stored; and what was lost on the way.
+
+    `orientation` is an EXIF orientation where the kind of file tells it in another way than EXIF.
+    """
 
     pixels: Pixels
     warnings: tuple[str, ...] = ()
+    orientation: int | None = None
 
 
 def decode(data: bytes, name: str) -> Decoded:

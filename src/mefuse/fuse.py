@@ -16,16 +16,18 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from mefuse import discover, read, write
+from mefuse import __version__, colour, deliver, discover, read, write
 from mefuse.align import Alignment, align_frames
 from mefuse.clock import Clock, Progress
 from mefuse.coverage import common_area
-from mefuse.errors import InputError
+from mefuse.depth import to_depth
+from mefuse.errors import FormatError, InputError
 from mefuse.frames import Bracket
 from mefuse.memory import peak_memory_bytes
 from mefuse.models import Fused, Fuser, find_model, load_fuser
+from mefuse.provenance import Making
 from mefuse.report import FrameReport, FuseReport
-from mefuse.settings import Depth, FuseSettings
+from mefuse.settings import FuseSettings
 from mefuse.slices import GRID_PX, Rect
 
 Output = str | Path | BinaryIO
@@ -72,18 +74,23 @@ def fuse_files(
     with _loading(settings) as loading:
         with clock.step("read", len(sources)) as advance:
             bracket = read.read_bracket(sources, reference=settings.reference, on_frame=advance)
+            bracket = colour.in_one_space(bracket)
         form = _form(output, settings, is_16_bit=_is_16_bit(bracket))
-        result = _fuse_bracket(bracket, loading, settings=settings, depth=form.depth, clock=clock)
+        if not settings.crop:
+            write.check_size(form, *bracket.frames[0].size, name=_name_of(output))
+        depth = deliver.depth_to_fuse(form, bracket, settings)
+        result = _fuse_bracket(bracket, loading, settings=settings, depth=depth, clock=clock)
     with clock.step("write"):
-        write.write_picture(
+        delivery = deliver.deliver(
             result.fused.pixels,
             Path(output) if isinstance(output, str | Path) else output,
-            format=form.name,
-            quality=settings.quality,
-            metadata=bracket.frames[bracket.reference].metadata,
-            overwrite=settings.overwrite,
+            form=form,
+            aligned=_aligned(bracket, result),
+            making=_making(bracket, settings),
+            settings=settings,
         )
-    return _report(output, bracket, result, settings=settings, seconds=clock.seconds())
+    seconds = clock.seconds()
+    return _report(output, bracket, result, delivery, settings=settings, seconds=seconds)
 
 
 def fuse_pixels(
@@ -103,10 +110,14 @@ def fuse_pixels(
         MefuseError: one of its kinds.
     """
     bracket = read.bracket_of_pixels(frames, reference=settings.reference)
-    depth: Depth = settings.depth or (16 if _is_16_bit(bracket) else 8)
+    depth = settings.depth or (16 if _is_16_bit(bracket) else 8)
+    if depth not in (8, 16):
+        raise InputError(f"depth {depth}: pixels in memory have 8 or 16 bits; choose one of them")
+    # 16 bits become 8 in one place, with a dither; a model would round.
+    fusing = 16 if _is_16_bit(bracket) else depth
     with _loading(settings) as loading:
-        result = _fuse_bracket(bracket, loading, settings=settings, depth=depth, clock=Clock())
-    return result.fused.pixels
+        result = _fuse_bracket(bracket, loading, settings=settings, depth=fusing, clock=Clock())
+    return to_depth(result.fused.pixels, depth)
 
 
 def _check(output: Output, settings: FuseSettings) -> None:
@@ -115,9 +126,13 @@ def _check(output: Output, settings: FuseSettings) -> None:
     size = settings.slice_size
     if isinstance(size, int) and (size <= 0 or size % GRID_PX):
         raise InputError(f"slice size {size}: use a positive multiple of {GRID_PX}, or whole")
-    _form(output, settings, is_16_bit=False)
+    form = _form(output, settings, is_16_bit=False)
+    if settings.layers and form.name != "tiff":
+        raise FormatError(f"{_name_of(output)}: only TIFF holds layers; use .tiff")
     if isinstance(output, str | Path):
         write.check_target(Path(output), settings.overwrite)
+    if settings.save_aligned is not None:
+        deliver.check_folder(Path(settings.save_aligned), overwrite=settings.overwrite)
 
 
 def _form(output: Output, settings: FuseSettings, *, is_16_bit: bool) -> write.OutputFormat:
@@ -182,6 +197,18 @@ def _fuse_bracket(
     return _Result(fused, alignments, crop, fuser.device)
 
 
+def _aligned(bracket: Bracket, result: _Result) -> deliver.Aligned:
+    """The frames as they were fused."""
+    transforms = [alignment.transform for alignment in result.alignments]
+    return deliver.Aligned(bracket, transforms, result.crop)
+
+
+def _making(bracket: Bracket, settings: FuseSettings) -> Making:
+    """How the picture was made, for its history."""
+    names = [frame.source.path.name for frame in bracket.frames]
+    return Making(__version__, settings.model, names)
+
+
 def _unaligned(is_reference: bool) -> Alignment:
     """A frame left where it is."""
     return Alignment(np.eye(3), 0.0, None, "reference" if is_reference else "none")
@@ -198,6 +225,7 @@ def _report(
     output: Output,
     bracket: Bracket,
     result: _Result,
+    delivery: deliver.Delivery,
     *,
     settings: FuseSettings,
     seconds: dict[str, float],
@@ -210,6 +238,7 @@ def _report(
     )
     return FuseReport(
         output=_name_of(output),
+        profile=delivery.profile,
         model=settings.model,
         device=result.device,
         size=(height, width),
@@ -219,7 +248,7 @@ def _report(
         seconds=seconds,
         peak_memory_bytes=peak_memory_bytes(),
         cache_bytes=result.fused.cache_bytes,
-        warnings=_warnings(bracket, result, settings=settings),
+        warnings=(*_warnings(bracket, result, settings=settings), *delivery.warnings),
     )
 
 

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, get_args
 
 import click
 
@@ -19,7 +19,7 @@ from mefuse.cli.options import (
 )
 from mefuse.errors import InputError
 from mefuse.models import MODELS
-from mefuse.settings import Depth, FuseSettings
+from mefuse.settings import Depth, FuseSettings, OutputProfile, Strip
 
 
 @click.command()
@@ -29,7 +29,7 @@ from mefuse.settings import Depth, FuseSettings
     "--output",
     required=True,
     type=click.Path(allow_dash=True, path_type=str),
-    help="Where to write: .png, .jpg or .tiff; - for standard output.",
+    help="Where to write: .png, .jpg, .tiff, .webp, .avif, .jxl or .exr; - for standard output.",
 )
 @click.option(
     "--model",
@@ -61,21 +61,40 @@ from mefuse.settings import Depth, FuseSettings
 )
 @click.option(
     "--depth",
-    type=click.Choice(["8", "16"]),
-    help="Bits per channel.  [default: as the frames, if the format can]",
+    type=click.Choice(["8", "10", "12", "16"]),
+    help="Bits per channel; 10 and 12 are AVIF's.  [default: as the frames, if the format can]",
 )
 @click.option(
     "--quality",
     type=click.IntRange(1, 100),
     default=DEFAULTS.quality,
     show_default=True,
-    help="JPEG quality.",
+    help="Quality of JPEG, WebP, AVIF and JPEG XL.",
 )
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(["png", "jpeg", "tiff"]),
+    type=click.Choice(["png", "jpeg", "tiff", "webp", "avif", "jxl", "exr"]),
     help="Format to write.  [default: by the extension; png to standard output]",
+)
+@click.option(
+    "--output-profile",
+    type=click.Choice(get_args(OutputProfile)),
+    default=DEFAULTS.output_profile,
+    show_default=True,
+    help="Colour profile of the output, embedded; keep is the reference's.",
+)
+@click.option(
+    "--strip",
+    type=click.Choice(get_args(Strip)),
+    help="Metadata to leave out: positions, or all but the profile.  [default: none]",
+)
+@click.option("--layers", is_flag=True, help="TIFF: add the aligned frames as further pages.")
+@click.option(
+    "--save-aligned",
+    metavar="DIR",
+    type=click.Path(path_type=str),
+    help="Also write each frame as it was aligned, as TIFF.",
 )
 @click.option("--null", is_flag=True, help="The list on standard input ends each path with NUL.")
 @overwrite_option
@@ -136,7 +155,7 @@ def _listed(frames: Sequence[str], *, null: bool) -> list[str]:
 
 def _settings(paths: Sequence[str], reference: str | None, options: dict[str, Any]) -> FuseSettings:
     """The options as the library takes them."""
-    depths: dict[str | None, Depth | None] = {None: None, "8": 8, "16": 16}
+    depths: dict[str | None, Depth | None] = {None: None, "8": 8, "10": 10, "12": 12, "16": 16}
     return FuseSettings(
         model=options["model"],
         reference=None if reference is None else _position(reference, paths),
@@ -147,6 +166,10 @@ def _settings(paths: Sequence[str], reference: str | None, options: dict[str, An
         depth=depths[options["depth"]],
         format=options["format_"],
         quality=options["quality"],
+        output_profile=options["output_profile"],
+        strip=options["strip"],
+        layers=options["layers"],
+        save_aligned=options["save_aligned"],
         overwrite=options["overwrite"],
     )
 
