@@ -35,6 +35,7 @@ class Described:
     icc: bytes | None = None
     coded: tuple[int, int] | None = None  # primaries and transfer of ITU-T H.273
     quarter_turns: int = 0  # counter-clockwise, to make the pixels upright
+    bits: int | None = None  # per channel
     _kinds: dict[int, bytes] = field(default_factory=dict)
 
 
@@ -149,6 +150,8 @@ def _read_properties(file: BinaryIO, box: Box, found: Described) -> None:
                 found.icc = found.icc or data[4:]
             elif data[:4] == b"nclx" and found.coded is None:
                 found.coded = struct.unpack_from(">HH", data, 4)
+        elif entry.name == b"pixi" and found.bits is None:
+            found.bits = content(file, entry)[5]
         elif entry.name == b"irot" and not turned:
             turned = True
             found.quarter_turns = content(file, entry)[0] & 3

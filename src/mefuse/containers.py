@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, Literal
 
-from mefuse import boxes, exif, exif_copy, profiles, xmp
+from mefuse import boxes, exif, exif_extract, jxl_header, profiles, xmp
 from mefuse.frames import Metadata
 
 Kind = Literal[
@@ -45,12 +45,10 @@ XMP_HEADER = b"http://ns.adobe.com/xap/1.0/\0"
 XMP_EXTENSION_HEADER = b"http://ns.adobe.com/xmp/extension/\0"
 ICC_HEADER = b"ICC_PROFILE\0"
 PNG_XMP = b"XML:com.adobe.xmp\0"
-# ITU-T H.273: primaries with the curve of sRGB (13) or of BT.709 (1), which still pictures mean so.
-_CODED: dict[tuple[int, int], profiles.ProfileName] = {
-    (1, 13): "srgb",
-    (1, 1): "srgb",
-    (12, 13): "p3",
-}
+# ITU-T H.273. The curve of BT.709 (1) stands in still pictures whose pixels are sRGB.
+_CODED_PRIMARIES: dict[int, profiles.ProfileName] = {1: "srgb", 12: "p3"}
+_CODED_AS_SRGB, _CODED_LINEAR = (13, 1), 8
+_JXL_START = 256  # bytes of code that hold its header
 _LARGEST_BLOCK_BYTES = 16 << 20  # of one metadata block; more is damage
 _MOST_CHUNKS = 1 << 16  # of a PNG: with chunks of 8 KiB that is 512 MiB
 _SOI, _EOI, _SOS, _APP1, _APP2 = 0xD8, 0xD9, 0xDA, 0xE1, 0xE2
@@ -160,7 +158,7 @@ def _cr3_metadata(file: BinaryIO) -> Metadata:
     main, shooting, gps = (_find_cr3_exif(file, name) for name in (b"CMT1", b"CMT2", b"CMT4"))
     if main is None or shooting is None:
         return Metadata()
-    block = exif_copy.extracted(file, main, shooting_base=shooting, gps_base=gps)
+    block = exif_extract.extracted(file, main, shooting_base=shooting, gps_base=gps)
     return Metadata(exif=block)
 
 
@@ -177,7 +175,22 @@ def _jxl_metadata(file: BinaryIO) -> Metadata:
     """JPEG XL in a file of boxes; its colours are told in its own code, not here."""
     places = {box.name: (box.at, box.size) for box in boxes.boxes(file)}
     block = _boxed_exif(file, places.get(b"Exif"))
-    return Metadata(exif=block, xmp=_piece(file, places.get(b"xml ")))
+    file.seek(0)
+    coded = jxl_header.colours(jxl_codestream(file.read()))
+    # Linear light is only how the decoder gives 16 bits; heif gives it the usual curve.
+    icc = coded_profile(coded[0], _CODED_AS_SRGB[0]) if coded is not None else None
+    return Metadata(block, icc, _piece(file, places.get(b"xml ")))
+
+
+def jxl_codestream(data: bytes) -> bytes:
+    """The start of a JPEG XL's code, in boxes or bare; empty where there is none."""
+    if data.startswith(b"\xff\x0a"):
+        return data[:_JXL_START]
+    for box in boxes.boxes(io.BytesIO(data)):
+        if box.name in (b"jxlc", b"jxlp"):
+            at = box.at + (4 if box.name == b"jxlp" else 0)  # in parts, each with its number
+            return data[at : at + _JXL_START]
+    return b""
 
 
 def _boxed_exif(file: BinaryIO, place: tuple[int, int] | None) -> bytes | None:
@@ -197,9 +210,13 @@ def _piece(file: BinaryIO, place: tuple[int, int] | None) -> bytes | None:
 
 
 def coded_profile(primaries: int, transfer: int) -> bytes | None:
-    """The profile that two code points mean; None for sRGB, and for what no profile here means."""
-    name = _CODED.get((primaries, transfer))
-    return None if name in (None, "srgb") else profiles.standard(name)
+    """The profile that two code points of H.273 mean; None for sRGB and for what is not known."""
+    name = _CODED_PRIMARIES.get(primaries)
+    if name is None or transfer not in (*_CODED_AS_SRGB, _CODED_LINEAR):
+        return None
+    if transfer == _CODED_LINEAR:
+        return profiles.standard(name, linear=True)
+    return None if name == "srgb" else profiles.standard(name)
 
 
 def jpeg_segments(file: BinaryIO, start: int = 0) -> Iterator[tuple[int, int, int]]:
@@ -340,7 +357,7 @@ def _tiff_metadata(file: BinaryIO) -> Metadata:
         tiff.value(entry) if (entry := tiff.main.get(tag)) else b""
         for tag in (exif.ICC_PROFILE, exif.XMP)
     )
-    return Metadata(exif=exif_copy.extracted(file), icc=icc or None, xmp=xmp or None)
+    return Metadata(exif=exif_extract.extracted(file), icc=icc or None, xmp=xmp or None)
 
 
 def is_whole(data: bytes) -> bool:

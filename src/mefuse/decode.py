@@ -1,8 +1,9 @@
 """Bytes of a picture file -> pixels as stored. A leaf below read.
 
-JPEG, PNG, WebP, BMP and the rarer kinds that the installed OpenCV knows go through OpenCV, TIFF
-through tifffile (OpenCV for the codecs that tifffile lacks). Pixels come out in RGB order and in
-source depth, not yet upright: orientation is applied in one place, `upright`, for all kinds.
+JPEG, PNG, WebP, BMP and the rarer kinds that the installed OpenCV knows go through OpenCV, HEIF,
+AVIF and JPEG XL through heif, TIFF through tifffile (OpenCV for the codecs that it lacks). Pixels
+come out in RGB order and in source depth, not yet upright: orientation is applied in one place,
+`upright`, for all kinds.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from mefuse import containers, exif
 from mefuse.errors import ReadError
+from mefuse.heif import decode_avif, decode_heif, decode_jxl
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -67,11 +69,24 @@ def decode(data: bytes, name: str) -> Decoded:
         raise ReadError(f"{name}: {_COPY_AGAIN}")
     if kind == "tiff":
         return _decode_tiff(data, name)
+    if kind in ("heif", "avif", "jxl", "exr"):
+        return _decode_boxed(data, name, kind=kind)
     if kind == "jpeg" and _jpeg_components(data) == 4:
         raise ReadError(f"{name}: is a CMYK picture; {_SAVE_AS}")
     alpha = kind in ("png", "webp") and _has_alpha(data, kind)
     pixels = _decode_with_opencv(data, name, kind=kind)
     return Decoded(pixels, _alpha_warning(name) if alpha else ())
+
+
+def _decode_boxed(data: bytes, name: str, *, kind: containers.Kind) -> Decoded:
+    """The kinds that tell their orientation themselves, not by EXIF."""
+    if kind == "avif":
+        pixels, orientation = decode_avif(data, name)
+        return Decoded(_checked(pixels, name), orientation=orientation)
+    if kind == "exr":
+        raise ReadError(f"{name}: is OpenEXR, light and not yet a photograph; {_SAVE_AS}")
+    decoder = decode_heif if kind == "heif" else decode_jxl
+    return Decoded(_checked(decoder(data, name), name), orientation=1)
 
 
 def _alpha_warning(name: str) -> tuple[str, ...]:

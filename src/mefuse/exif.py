@@ -19,6 +19,7 @@ from typing import BinaryIO
 from mefuse.frames import Exposure
 
 ORIENTATION = 0x0112
+SOFTWARE = 0x0131
 ICC_PROFILE = 0x8773
 XMP = 0x02BC
 EXIF_IFD, GPS_IFD, INTEROP_IFD = 0x8769, 0x8825, 0xA005

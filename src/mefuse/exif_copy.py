@@ -1,37 +1,43 @@
 """EXIF for the fused picture: the reference's, corrected where it is no longer true. A leaf.
 
-A block of a JPEG, PNG or WebP is changed in place and only added to at its end: nothing in it
-moves, so maker notes, whose offsets count from the block's start, stay whole. What a TIFF or a raw
-file says is laid out anew, with the maker note at the offset that it had.
+A block is changed in place and only added to at its end: nothing in it moves, so maker notes, whose
+offsets count from the block's start, stay whole.
 
-Source: Exif 2.32 (CIPA DC-008), TIFF 6.0, TIFF/EP.
+Source: Exif 2.32 (CIPA DC-008), TIFF 6.0.
 """
 
 from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from fractions import Fraction
-from typing import BinaryIO
 
 from mefuse.exif import (
     EXIF_IFD,
     GPS_IFD,
     ICC_PROFILE,
     INTEROP_IFD,
-    LONG,
     MAKER_NOTE,
     ORIENTATION,
-    SHORT,
+    SOFTWARE,
     XMP,
     Entry,
     TiffReader,
     opened,
 )
+from mefuse.exif_layout import (
+    UNDEFINED,
+    Value,
+    Values,
+    append_directory,
+    ascii_value,
+    directory,
+    laid_out,
+    long_value,
+    rational_value,
+    short_value,
+)
 from mefuse.frames import Exposure
 
-ASCII, _RATIONAL, _UNDEFINED = 2, 5, 7
-SOFTWARE = 0x0131
 _COLOUR_SPACE, _SRGB, _UNCALIBRATED = 0xA001, 1, 0xFFFF
 _THUMBNAIL_AT, _THUMBNAIL_BYTES = 0x0201, 0x0202
 _MAIN_SIZE = (0x0100, 0x0101)  # width, height
@@ -44,21 +50,7 @@ STRUCTURE = frozenset(
         *(_THUMBNAIL_AT, _THUMBNAIL_BYTES, XMP, ICC_PROFILE),
     )
 )
-# What a TIFF says of the photograph rather than of its own strips: description, maker, model,
-# orientation, resolution, software, date, artist, host, rating, copyright, history, Windows' texts.
-_DESCRIPTIVE = (
-    *(0x10D, 0x10E, 0x10F, 0x110, ORIENTATION, 0x11A, 0x11B, 0x11D, 0x128, SOFTWARE, 0x132, 0x13B),
-    *(0x13C, 0x4746, 0x4749, 0x8298, 0x9213, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F, 0xC62F),
-)
-# TIFF/EP and DNG may keep in IFD0 what belongs to the Exif IFD: exposure, dates, lens and the like.
-_SHOOTING_IN_MAIN = (
-    *(0x829A, 0x829D, 0x8822, 0x8827, 0x8831, 0x8832, 0x8833, 0x9003, 0x9004, 0x9201, 0x9202),
-    *(0x9203, 0x9204, 0x9205, 0x9207, 0x9209, 0x920A, 0xA431, 0xA432, 0xA433, 0xA434, 0xA435),
-)
-_LARGEST_COPIED_BYTES = 64 << 10  # of one value in `extracted`
 _LARGEST_BLOCK_BYTES = 16 << 20
-_FARTHEST_NOTE = 32 << 10  # offset of a maker note: what lies before it becomes empty space
-_DATA_STARTS = 16  # behind the longer of TIFF's two headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +63,6 @@ class Corrections:
     is_srgb: bool
     thumbnail: bytes | None = None  # a JPEG, in the place of the reference's, if it had one
     strip_gps: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A tag's value: its bytes, or where they lie in the file already."""
-
-    kind: int
-    count: int
-    content: bytes = b""
-    at: int | None = None
-
-
-Values = dict[int, Value]
 
 
 def finished(block: bytes | None, true: Corrections, *, exposure: Exposure) -> bytes:
@@ -102,21 +81,24 @@ def finished(block: bytes | None, true: Corrections, *, exposure: Exposure) -> b
     out, order = bytearray(block), tiff.order
     _correct_index(out, tiff, is_srgb=true.is_srgb)
     main, shooting = (kept(out, tiff, tags) for tags in (tiff.main, tiff.subdirectory(EXIF_IFD)))
-    if true.strip_gps:
+    pointer = tiff.subdirectory(EXIF_IFD).get(INTEROP_IFD)
+    if pointer is not None and not tiff.directory_at(pointer):  # it would point into what we add
+        shooting.pop(INTEROP_IFD, None)
+    if true.strip_gps or not tiff.subdirectory(GPS_IFD):
         _erase_gps(out, tiff)
         main.pop(GPS_IFD, None)
     if ORIENTATION in main:
-        main[ORIENTATION] = _short(1, order)
+        main[ORIENTATION] = short_value(1, order)
     for name, value in zip(_MAIN_SIZE, (true.width, true.height), strict=True):
         if name in main:
-            main[name] = _long(value, order)
-    main = _REQUIRED_IN_MAIN[order] | main | {SOFTWARE: _ascii(true.software)}
+            main[name] = long_value(value, order)
+    main = _REQUIRED_IN_MAIN[order] | main | {SOFTWARE: ascii_value(true.software)}
     shooting = _REQUIRED_IN_EXIF | shooting | _seen_as(true, order)
     following = tiff.following()
     old = _erase_thumbnail(out, tiff, following)
     second = kept(out, tiff, following) if old and true.thumbnail else {}
-    main[EXIF_IFD] = _long(_append_directory(out, shooting, order=order), order)
-    start = _append_directory(out, main, order=order)
+    main[EXIF_IFD] = long_value(append_directory(out, shooting, order=order), order)
+    start = append_directory(out, main, order=order)
     struct.pack_into(f"{order}I", out, 4, start)
     if old and true.thumbnail:
         link = start + 2 + 12 * len(main)
@@ -127,9 +109,9 @@ def finished(block: bytes | None, true: Corrections, *, exposure: Exposure) -> b
 def _seen_as(true: Corrections, order: str) -> Values:
     """Colour space and size in the Exif directory."""
     return {
-        _COLOUR_SPACE: _short(_SRGB if true.is_srgb else _UNCALIBRATED, order),
-        0xA002: _long(true.width, order),
-        0xA003: _long(true.height, order),
+        _COLOUR_SPACE: short_value(_SRGB if true.is_srgb else _UNCALIBRATED, order),
+        0xA002: long_value(true.width, order),
+        0xA003: long_value(true.height, order),
     }
 
 
@@ -219,180 +201,44 @@ def _append_thumbnail(
     """The second directory with a thumbnail; `link` is the place that points to it."""
     tags = _RESOLUTION[order] | {t: v for t, v in tags.items() if t not in _MAIN_SIZE}
     if ORIENTATION in tags:
-        tags[ORIENTATION] = _short(1, order)
+        tags[ORIENTATION] = short_value(1, order)
     tags |= {
-        0x0103: _short(6, order),  # JPEG
-        _THUMBNAIL_AT: _long(0, order),
-        _THUMBNAIL_BYTES: _long(len(thumbnail), order),
+        0x0103: short_value(6, order),  # JPEG
+        _THUMBNAIL_AT: long_value(0, order),
+        _THUMBNAIL_BYTES: long_value(len(thumbnail), order),
     }
     start = len(out) + len(out) % 2
-    tags[_THUMBNAIL_AT] = _long(start + len(directory(tags, start=start, order=order)), order)
-    struct.pack_into(f"{order}I", out, link, _append_directory(out, tags, order=order))
+    tags[_THUMBNAIL_AT] = long_value(start + len(directory(tags, start=start, order=order)), order)
+    struct.pack_into(f"{order}I", out, link, append_directory(out, tags, order=order))
     out += thumbnail
-
-
-def _append_directory(out: bytearray, tags: Values, *, order: str) -> int:
-    """Puts a directory and its new values at the end of `out`; gives its offset."""
-    out += bytes(len(out) % 2)
-    start = len(out)
-    out += directory(tags, start=start, order=order)
-    return start
-
-
-def directory(tags: Values, *, start: int, order: str, big: bool = False) -> bytes:
-    """A TIFF directory at offset `start`, without a next one, its new values right behind it.
-
-    Args:
-        tags: the values of each.
-        start: where in the file it will stand; even.
-        order: "<" or ">".
-        big: as BigTIFF has it.
-    """
-    counter, word, inline_bytes, entry_bytes = ("Q", "Q", 8, 20) if big else ("H", "I", 4, 12)
-    table = bytearray(struct.pack(f"{order}{counter}", len(tags)))
-    values_at = start + len(table) + entry_bytes * len(tags) + inline_bytes
-    values = bytearray()
-    for tag, value in sorted(tags.items()):
-        inline = value.content.ljust(inline_bytes, b"\0")
-        if value.at is not None:
-            inline = struct.pack(f"{order}{word}", value.at)
-        elif len(value.content) > inline_bytes:
-            inline = struct.pack(f"{order}{word}", values_at + len(values))
-            values += value.content + bytes(len(value.content) % 2)
-        table += struct.pack(f"{order}HH{word}", tag, value.kind, value.count) + inline
-    return bytes(table + bytes(inline_bytes) + values)
-
-
-def _short(value: int, order: str) -> Value:
-    return Value(SHORT, 1, struct.pack(f"{order}H", value))
-
-
-def _long(value: int, order: str) -> Value:
-    return Value(LONG, 1, struct.pack(f"{order}I", value))
-
-
-def _ascii(text: str) -> Value:
-    content = text.encode("ascii", "replace") + b"\0"
-    return Value(ASCII, len(content), content)
-
-
-def _rational(value: float, order: str) -> Value:
-    exact = Fraction(value).limit_denominator(1_000_000)
-    content = struct.pack(f"{order}II", exact.numerator, exact.denominator)
-    return Value(_RATIONAL, 1, content)
 
 
 def _started(true: Corrections, exposure: Exposure) -> bytes:
     """A new block: what Exif asks of every file, and the exposure where it is known."""
-    main = _REQUIRED_IN_MAIN["<"] | {SOFTWARE: _ascii(true.software)}
+    main = _REQUIRED_IN_MAIN["<"] | {SOFTWARE: ascii_value(true.software)}
     shooting = _REQUIRED_IN_EXIF | _seen_as(true, "<")
     if exposure.exposure_time_s is not None:
-        shooting[0x829A] = _rational(exposure.exposure_time_s, "<")
+        shooting[0x829A] = rational_value(exposure.exposure_time_s, "<")
     if exposure.f_number is not None:
-        shooting[0x829D] = _rational(exposure.f_number, "<")
+        shooting[0x829D] = rational_value(exposure.f_number, "<")
     if exposure.iso is not None and exposure.iso <= 0xFFFF:
-        shooting[0x8827] = _short(round(exposure.iso), "<")
-    return _laid_out(main, shooting, order="<")
+        shooting[0x8827] = short_value(round(exposure.iso), "<")
+    return laid_out(main, shooting, order="<")
 
 
 # What Exif 2.32 (4.6.4) asks of every JPEG: resolution, and of the Exif directory its version, the
 # components Y Cb Cr and FlashPix's version.
 _RESOLUTION: dict[str, Values] = {
     order: {
-        0x011A: _rational(72, order),
-        0x011B: _rational(72, order),
-        0x0128: _short(2, order),  # per inch
+        0x011A: rational_value(72, order),
+        0x011B: rational_value(72, order),
+        0x0128: short_value(2, order),  # per inch
     }
     for order in "<>"
 }
-_REQUIRED_IN_MAIN = {order: _RESOLUTION[order] | {0x0213: _short(1, order)} for order in "<>"}
+_REQUIRED_IN_MAIN = {order: _RESOLUTION[order] | {0x0213: short_value(1, order)} for order in "<>"}
 _REQUIRED_IN_EXIF: Values = {
-    0x9000: Value(_UNDEFINED, 4, b"0232"),
-    0x9101: Value(_UNDEFINED, 4, b"\1\2\3\0"),
-    0xA000: Value(_UNDEFINED, 4, b"0100"),
+    0x9000: Value(UNDEFINED, 4, b"0232"),
+    0x9101: Value(UNDEFINED, 4, b"\1\2\3\0"),
+    0xA000: Value(UNDEFINED, 4, b"0100"),
 }
-
-
-def extracted(
-    file: BinaryIO, base: int = 0, *, shooting_base: int | None = None, gps_base: int | None = None
-) -> bytes | None:
-    """Gives an EXIF block of what a TIFF or TIFF-based raw file says of its photograph.
-
-    Such a file is one large TIFF structure, so its tags are laid out anew: the descriptive ones,
-    the Exif, the interoperability and the GPS directory, and the maker note at its own offset,
-    where that is not far into the file. None where there is nothing to tell.
-
-    Args:
-        file: the file.
-        base: where its TIFF structure starts.
-        shooting_base: where the Exif directory has a structure of its own (Canon CR3).
-        gps_base: the same of the GPS directory.
-    """
-    try:
-        tiff = TiffReader(file, base)
-        exif_tiff = tiff if shooting_base is None else TiffReader(file, shooting_base)
-        gps_tiff = tiff if gps_base is None else TiffReader(file, gps_base)
-    except ValueError:
-        return None
-    shooting = tiff.subdirectory(EXIF_IFD) if exif_tiff is tiff else exif_tiff.main
-    gps = tiff.subdirectory(GPS_IFD) if gps_tiff is tiff else gps_tiff.main
-    if len({reader.order for reader in (tiff, exif_tiff, gps_tiff)}) > 1:
-        return None  # values are copied as they are
-    main = {tag: entry for tag in _DESCRIPTIVE if (entry := tiff.main.get(tag))}
-    early = {tag: entry for tag in _SHOOTING_IN_MAIN if (entry := tiff.main.get(tag))}
-    pointer, note = shooting.pop(INTEROP_IFD, None), shooting.pop(MAKER_NOTE, None)
-    interop = exif_tiff.directory_at(pointer) if pointer else {}
-    block = _laid_out(
-        _copied(tiff, main),
-        _copied(tiff, early) | _copied(exif_tiff, shooting),
-        interop=_copied(exif_tiff, interop),
-        gps=_copied(gps_tiff, gps),
-        note=_note(exif_tiff, note),
-        order=tiff.order,
-    )
-    return block if len(block) > _DATA_STARTS + 6 else None
-
-
-def _copied(tiff: TiffReader, tags: dict[int, Entry]) -> Values:
-    """The values of `tags`; those that are damaged, large or not classic TIFF are left out."""
-    values: Values = {}
-    for tag, entry in tags.items():
-        content = tiff.value(entry, limit=_LARGEST_COPIED_BYTES)
-        if content and entry.kind < 13:
-            values[tag] = Value(entry.kind, entry.count, content)
-    return values
-
-
-def _note(tiff: TiffReader, entry: Entry | None) -> tuple[int, bytes] | None:
-    """A maker note and its offset; None where it lies too far in the file to keep that."""
-    content = tiff.value(entry, limit=_LARGEST_COPIED_BYTES) if entry is not None else b""
-    if entry is None or not content:
-        return None
-    at = tiff.place(entry)
-    return (at, content) if _DATA_STARTS <= at <= _FARTHEST_NOTE else None
-
-
-def _laid_out(
-    main: Values,
-    shooting: Values,
-    *,
-    order: str,
-    interop: Values | None = None,
-    gps: Values | None = None,
-    note: tuple[int, bytes] | None = None,
-) -> bytes:
-    """A TIFF structure: the maker note, its Exif, interoperability, GPS and main directories."""
-    out = bytearray(struct.pack(f"{order}2sHI", b"II" if order == "<" else b"MM", 42, 0))
-    out += bytes(_DATA_STARTS - len(out))
-    main, shooting = dict(main), dict(shooting)
-    if note is not None:
-        at, content = note
-        out += bytes(at - len(out)) + content
-        shooting[MAKER_NOTE] = Value(_UNDEFINED, len(content), at=at)
-    if interop:
-        shooting[INTEROP_IFD] = _long(_append_directory(out, interop, order=order), order)
-    for pointer, tags in ((EXIF_IFD, shooting), (GPS_IFD, gps)):
-        if tags:
-            main[pointer] = _long(_append_directory(out, tags, order=order), order)
-    struct.pack_into(f"{order}I", out, 4, _append_directory(out, main, order=order))
-    return bytes(out)

@@ -14,6 +14,7 @@ from xml.sax.saxutils import escape
 
 _CLOSING = re.compile(r"</rdf:RDF\s*>")
 _HISTORY = re.compile(r"(<xmpMM:History\b[^>]*>.*?)(</rdf:Seq\s*>)", re.DOTALL)
+_ABOUT = re.compile(r"\brdf:about\s*=\s*([\"'])([^\"'<]*)\1")
 _EXTENDED = re.compile(r"(?<=\s)xmpNote:HasExtendedXMP\s*=\s*([\"'])[0-9A-Fa-f]*\1")
 _INNER = re.compile(r"<rdf:RDF\b[^>]*>(.*)</rdf:RDF\s*>", re.DOTALL)
 # Claims about bytes behind the reference's picture that are not in the fused one: gain maps,
@@ -135,8 +136,10 @@ def _with_event(text: str, true: Corrections) -> str:
     if _HISTORY.search(text):
         return _HISTORY.sub(lambda found: found[1] + event + found[2], text, count=1)
     closing = _last_closing(text)
+    named = _ABOUT.search(text)  # all descriptions of a packet are about the same
+    about = named[2] if named else ""
     history = (
-        f'<rdf:Description rdf:about="" xmlns:xmpMM="{_HISTORY_SPACE}">'
+        f'<rdf:Description rdf:about="{about}" xmlns:xmpMM="{_HISTORY_SPACE}">'
         f"<xmpMM:History><rdf:Seq>{event}</rdf:Seq></xmpMM:History></rdf:Description>\n"
     )
     return text[:closing] + history + text[closing:]

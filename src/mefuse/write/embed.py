@@ -10,11 +10,12 @@ ISO/IEC 18181-2.
 from __future__ import annotations
 
 import hashlib
+import io
 import struct
 import zlib
 from dataclasses import dataclass
 
-from mefuse import exif_copy, xmp
+from mefuse import boxes, exif_copy, xmp
 from mefuse.containers import (
     EXIF_HEADER,
     ICC_HEADER,
@@ -108,15 +109,19 @@ def _chunk(name: bytes, payload: bytes) -> bytes:
     return struct.pack(">I", len(payload)) + name + payload + struct.pack(">I", check)
 
 
-def in_jxl(codestream: bytes, metadata: Metadata) -> Embedded:
-    """A JPEG XL codestream in a file of boxes; its colours are in its own header."""
-    start = _box(b"JXL ", b"\r\n\x87\n") + _box(b"ftyp", b"jxl \0\0\0\0jxl ")
+def in_jxl(encoded: bytes, metadata: Metadata) -> Embedded:
+    """A JPEG XL in boxes with two more, right behind those that say what the file is."""
+    block = b""
     if metadata.exif is not None:
-        start += _box(b"Exif", bytes(4) + metadata.exif)
+        block += _box(b"Exif", bytes(4) + metadata.exif)
     if metadata.xmp is not None:
-        start += _box(b"xml ", metadata.xmp)
-    start += struct.pack(">I4s", 0, b"jxlc")  # to the end of the file
-    return Embedded([start, codestream])
+        block += _box(b"xml ", metadata.xmp)
+    at = 0
+    for box in boxes.boxes(io.BytesIO(encoded)):
+        if box.name not in (b"JXL ", b"ftyp", b"jxll"):
+            break
+        at = box.at + box.size
+    return Embedded(_put_in(encoded, at, block))
 
 
 def _box(name: bytes, payload: bytes) -> bytes:

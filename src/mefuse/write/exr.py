@@ -51,7 +51,7 @@ def write_exr(
             "aperture": exposure.f_number,
             "isoSpeed": exposure.iso,
         }
-        header |= {key: np.float32(value) for key, value in told.items() if value is not None}
+        header |= {key: float(value) for key, value in told.items() if value is not None}
     try:
         with OpenEXR.File(header, {"RGB": light}) as file:
             file.write(str(path))

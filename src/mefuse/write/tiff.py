@@ -34,7 +34,8 @@ from mefuse.exif import (
     TiffReader,
     opened,
 )
-from mefuse.exif_copy import ASCII, Value, Values, directory, kept
+from mefuse.exif_copy import kept
+from mefuse.exif_layout import ASCII, Value, Values, directory
 from mefuse.frames import Metadata
 
 _BYTE, _UNDEFINED, _LONG8 = 1, 7, 16
@@ -202,7 +203,7 @@ class _Writer:
         return self._offsets([value])
 
 
-_ABOUT_YCBCR = frozenset((0x0211, 0x0213, 0x0214))  # a JPEG's; these pixels are RGB
+_ABOUT_YCBCR = frozenset((0x0211, 0x0214))  # coefficients and range of a JPEG; these pixels are RGB
 
 
 def _strips(pixels: NDArray[Any], rows: int) -> Iterator[NDArray[Any]]:
