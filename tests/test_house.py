@@ -66,8 +66,8 @@ MAY_IMPORT = {
     "provenance read report settings slices write",
     "synth": "errors frames write",
     "train": "blend cache errors metrics models synth weights",
-    "bench": "align cache discover errors fuse models read settings slices stream synth "
-    "transforms weights",
+    "bench": "align cache colour discover errors exposure fuse models read settings slices stream "
+    "synth transforms weights",
     "evaluate": "coverage device discover errors frames metrics models read slices stream warp "
     "weights",
     "cli": "device errors evaluate fuse models report settings slices synth weights",

@@ -147,7 +147,7 @@ def test_openexr_holds_linear_light_in_half_floats(tmp_path: Path) -> None:
         linear=linear,
     )
     with exr.File(str(target)) as file:
-        light, header = file.channels()["RGB"].pixels, file.header()
+        light, header = file.channels()["RGB"].pixels, dict(file.header())
     assert light.dtype == np.float16
     assert np.array_equal(light, colour.linear_light(DEEP, source=None, space="p3"))
     assert header["expTime"] == pytest.approx(1 / 60)
