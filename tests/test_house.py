@@ -48,7 +48,7 @@ MAY_IMPORT = {
     "colour": "depth exif frames profiles",
     "provenance": "depth exif_copy frames xmp",
     "exposure": "frames",
-    "decode": "containers errors exif heif",
+    "decode": "boxes containers errors exif heif",
     "raw": "containers errors exif exposure frames",
     "bracket": "errors exposure frames",
     "discover": "containers errors exif frames",

@@ -209,6 +209,13 @@ def _piece(file: BinaryIO, place: tuple[int, int] | None) -> bytes | None:
     return found if len(found) == place[1] else None
 
 
+def is_known_coding(primaries: int, transfer: int) -> bool:
+    """Tells whether `coded_profile` knows what two code points of H.273 mean; 2 is unspecified."""
+    return (primaries in _CODED_PRIMARIES or primaries == 2) and (
+        transfer in (*_CODED_AS_SRGB, _CODED_LINEAR, 2)
+    )
+
+
 def coded_profile(primaries: int, transfer: int) -> bytes | None:
     """The profile that two code points of H.273 mean; None for sRGB and for what is not known."""
     name = _CODED_PRIMARIES.get(primaries)

@@ -18,7 +18,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from mefuse import containers, exif
+from mefuse import boxes, containers, exif
 from mefuse.errors import ReadError
 from mefuse.heif import decode_avif, decode_heif, decode_jxl
 
@@ -80,13 +80,22 @@ def decode(data: bytes, name: str) -> Decoded:
 
 def _decode_boxed(data: bytes, name: str, *, kind: containers.Kind) -> Decoded:
     """The kinds that tell their orientation themselves, not by EXIF."""
+    warnings = _coding_warning(data, name) if kind in ("heif", "avif") else ()
     if kind == "avif":
         pixels, orientation = decode_avif(data, name)
-        return Decoded(_checked(pixels, name), orientation=orientation)
+        return Decoded(_checked(pixels, name), warnings, orientation)
     if kind == "exr":
         raise ReadError(f"{name}: is OpenEXR, light and not yet a photograph; {_SAVE_AS}")
     decoder = decode_heif if kind == "heif" else decode_jxl
-    return Decoded(_checked(decoder(data, name), name), orientation=1)
+    return Decoded(_checked(decoder(data, name), name), warnings, orientation=1)
+
+
+def _coding_warning(data: bytes, name: str) -> tuple[str, ...]:
+    """Says that colours are named by numbers that mean no profile here, as those of HDR do."""
+    told = boxes.describe(io.BytesIO(data))
+    if told.icc is not None or told.coded is None or containers.is_known_coding(*told.coded):
+        return ()
+    return (f"{name}: colour space {told.coded[0]}/{told.coded[1]} of H.273 unknown, sRGB taken",)
 
 
 def _alpha_warning(name: str) -> tuple[str, ...]:

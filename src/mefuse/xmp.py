@@ -21,12 +21,14 @@ _INNER = re.compile(r"<rdf:RDF\b[^>]*>(.*)</rdf:RDF\s*>", re.DOTALL)
 # motion photos and other pictures in the same file.
 _GONE = ("hdrgm", "Container", "GContainer", "GDepth", "GImage", "HDRGainMap")
 _GONE_CAMERA = r"GCamera:(?:MicroVideo|MotionPhoto)\w*"
+_PACKET_START = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
+_PACKET_END = '<?xpacket end="w"?>'
 _START = (
-    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'
+    f"{_PACKET_START}\n"
     '<x:xmpmeta xmlns:x="adobe:ns:meta/">\n'
     ' <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">\n'
 )
-_END = ' </rdf:RDF>\n</x:xmpmeta>\n<?xpacket end="w"?>'
+_END = f" </rdf:RDF>\n</x:xmpmeta>\n{_PACKET_END}"
 _EVENT_SPACE = "http://ns.adobe.com/xap/1.0/sType/ResourceEvent#"
 _HISTORY_SPACE = "http://ns.adobe.com/xap/1.0/mm/"
 
@@ -70,7 +72,12 @@ def finished(packet: bytes | None, true: Corrections) -> bytes:
         text = _with_value(text, "crs:HasSettings", "False")
     for name in (*(rf"{prefix}:\w+" for prefix in _GONE), _GONE_CAMERA):
         text = _without(text, name)
-    return _with_event(text, true).encode()
+    return _wrapped(_with_event(text, true)).encode()
+
+
+def _wrapped(text: str) -> str:
+    """A packet between the marks by which programs find it in any file."""
+    return text if "<?xpacket" in text else f"{_PACKET_START}\n{text}\n{_PACKET_END}"
 
 
 def joined(packet: bytes, extension: bytes | None) -> bytes:
