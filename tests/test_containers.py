@@ -1,4 +1,4 @@
-"""The structure of picture files: metadata blocks found, wholeness told."""
+"""The structure of picture files: kinds told, metadata blocks found."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import encoded, exif_block, exposure_exif, jpeg_with, jpeg_with_exif, png_with
+from helpers import encoded, exif_block, exposure_exif, jpeg_with, png_with
 from mefuse import containers, exif, profiles, xmp
 from mefuse.frames import Metadata
 
@@ -74,20 +74,6 @@ def test_exif_of_webp_with_and_without_jpegs_header() -> None:
         assert metadata_of(WEBP + chunk).exif == EXIF
 
 
-@pytest.mark.parametrize("data", [JPEG, PNG, WEBP, encoded(PIXELS, ".jpg", 2, 1)])  # 2: progressive
-def test_every_cut_is_seen(data: bytes) -> None:
-    assert containers.is_whole(data)
-    assert containers.is_whole(data + b"\0" * 100 + JPEG)  # padding, the next picture of an MPO
-    cuts = [cut for cut in range(40, len(data), 7) if containers.is_whole(data[:cut])]
-    assert cuts == []
-
-
-def test_a_thumbnail_does_not_make_a_cut_jpeg_whole() -> None:
-    data = jpeg_with_exif(JPEG, EXIF + JPEG)
-    assert containers.is_whole(data)
-    assert not containers.is_whole(data[:-10])
-
-
 @settings(max_examples=200, deadline=None)
 @given(data=st.sampled_from([JPEG, PNG, WEBP]), draw=st.data())
 def test_mutated_files_never_raise(data: bytes, draw: st.DataObject) -> None:
@@ -96,7 +82,6 @@ def test_mutated_files_never_raise(data: bytes, draw: st.DataObject) -> None:
     for at, value in draw.draw(st.lists(st.tuples(places, st.integers(0, 255)), max_size=8)):
         block[at] = value
     mutated = bytes(block[: draw.draw(st.integers(0, len(block)))])
-    containers.is_whole(mutated)
     containers.read_metadata(io.BytesIO(mutated))
     start = containers.find_exif(io.BytesIO(mutated))
     assert start is None or 0 <= start <= 1 << 40

@@ -14,6 +14,7 @@ from helpers import encoded, exif_block, exposure_exif
 from mefuse import containers, xmp
 from mefuse.decode import decode
 from mefuse.frames import Metadata
+from mefuse.wholeness import is_whole
 from mefuse.write.embed import Embedded, in_jpeg, in_jxl, in_png
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (16, 24, 3), dtype=np.uint8)
@@ -44,7 +45,7 @@ def test_what_is_put_in_is_read_back(
     data = joined(embedded)
     assert metadata_of(data) == Metadata(exif, icc, packet)
     assert embedded.lost == ()
-    assert containers.is_whole(data)
+    assert is_whole(data)
     assert np.array_equal(decode(data, "a").pixels, decode(plain, "a").pixels)
     assert (data == plain) == (icc is None and exif is None and packet is None)
 

@@ -208,7 +208,7 @@ def test_an_existing_output_is_refused_before_any_work(tmp_path: Path) -> None:
 def test_the_report_as_json(hand_held: HandHeld, fake: FakeFuser) -> None:
     found = fuse_files(hand_held.paths, io.BytesIO()).to_json()
     assert list(found) == [
-        "output", "model", "device", "size", "reference", "frames", "crop", "seconds",
+        "output", "profile", "model", "device", "size", "reference", "frames", "crop", "seconds",
         "peak_memory_bytes", "cache_bytes", "warnings",
     ]  # fmt: skip
     assert list(found["frames"][0]) == [

@@ -1,4 +1,4 @@
-"""The structure of picture files: where their metadata lies, whether they are whole. A leaf.
+"""The structure of picture files: where their metadata lies. A leaf.
 
 JPEG segments, PNG chunks, WebP (RIFF) chunks, the boxes of HEIF, AVIF and JPEG XL, and the raw
 formats that wrap EXIF in something else than TIFF. It walks headers and never decodes a pixel;
@@ -11,7 +11,6 @@ XMP specification part 3, ITU-T H.273.
 from __future__ import annotations
 
 import io
-import re
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -53,8 +52,6 @@ _LARGEST_BLOCK_BYTES = 16 << 20  # of one metadata block; more is damage
 _MOST_CHUNKS = 1 << 16  # of a PNG: with chunks of 8 KiB that is 512 MiB
 _SOI, _EOI, _SOS, _APP1, _APP2 = 0xD8, 0xD9, 0xDA, 0xE1, 0xE2
 _STANDALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a length: TEM, RST0..7, SOI
-# Scan data ends at a marker that is neither a stuffed zero, a restart nor a fill byte.
-_SCAN_END = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
 
 
 def kind_of(head: bytes) -> Kind:
@@ -365,39 +362,3 @@ def _tiff_metadata(file: BinaryIO) -> Metadata:
         for tag in (exif.ICC_PROFILE, exif.XMP)
     )
     return Metadata(exif=exif_extract.extracted(file), icc=icc or None, xmp=xmp or None)
-
-
-def is_whole(data: bytes) -> bool:
-    """Tells whether a file's structure reaches its end; True where that cannot be told cheaply.
-
-    Decoders accept files that were cut short and fill the rest with gray. Bytes after the end
-    (further pictures of an MPO, a maker's padding) do not matter.
-    """
-    kind = kind_of(data[:HEADER_BYTES])
-    if kind == "jpeg":
-        return _is_whole_jpeg(data)
-    if kind == "png":
-        return _is_whole_png(data)
-    if kind == "webp":
-        return int.from_bytes(data[4:8], "little") + 8 <= len(data)
-    return True
-
-
-def _is_whole_jpeg(data: bytes) -> bool:
-    """Whether every scan ends at a marker and the last at EOI: what a cut-off file never does."""
-    file = io.BytesIO(data)
-    at = 0
-    while True:
-        scan = next(((at, size) for m, at, size in jpeg_segments(file, at) if m == _SOS), None)
-        end = _SCAN_END.search(data, sum(scan)) if scan else None
-        if end is None:
-            return False
-        if data[end.end() - 1] == _EOI:
-            return True
-        at = end.start()
-
-
-def _is_whole_png(data: bytes) -> bool:
-    return any(
-        name == b"IEND" and at + 4 <= len(data) for name, at, _ in png_chunks(io.BytesIO(data))
-    )

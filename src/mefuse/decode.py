@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from mefuse import boxes, containers, exif
 from mefuse.errors import ReadError
 from mefuse.heif import decode_avif, decode_heif, decode_jxl
+from mefuse.wholeness import is_whole
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -65,7 +66,7 @@ def decode(data: bytes, name: str) -> Decoded:
         ReadError: the file is damaged, or of a kind or pixel type that mefuse does not read.
     """
     kind = containers.kind_of(data[: containers.HEADER_BYTES])
-    if not containers.is_whole(data):
+    if not is_whole(data):
         raise ReadError(f"{name}: {_COPY_AGAIN}")
     if kind == "tiff":
         return _decode_tiff(data, name)

@@ -76,8 +76,7 @@ def fuse_files(
             bracket = read.read_bracket(sources, reference=settings.reference, on_frame=advance)
             bracket = colour.in_one_space(bracket)
         form = _form(output, settings, is_16_bit=_is_16_bit(bracket))
-        if not settings.crop:
-            write.check_size(form, *bracket.frames[0].size, name=_name_of(output))
+        write.check_size(form, *bracket.frames[0].size, name=_name_of(output))
         depth = deliver.depth_to_fuse(form, bracket, settings)
         result = _fuse_bracket(bracket, loading, settings=settings, depth=depth, clock=clock)
     with clock.step("write"):
