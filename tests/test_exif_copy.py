@@ -72,7 +72,7 @@ def test_a_maker_note_neither_changes_nor_moves(order: str) -> None:
     tiff = reader(out)
     note = tiff.subdirectory(0x8769)[0x927C]
     assert tiff.value(note) == NOTE
-    assert tiff.place(note) == block.find(NOTE)
+    assert tiff.value_offset(note) == block.find(NOTE)
 
 
 def test_stripped_positions_are_gone_not_only_unlinked() -> None:

@@ -38,7 +38,7 @@ def test_extracted_keeps_what_is_said_of_the_photograph(order: str) -> None:
     assert 0x0111 not in tiff.main
     assert tiff.numbers(tiff.subdirectory(0x8825)[2]) == [52.0, 31.0, 12.0]
     note = tiff.subdirectory(0x8769)[0x927C]
-    assert (tiff.value(note), tiff.place(note)) == (NOTE, block.find(NOTE))
+    assert (tiff.value(note), tiff.value_offset(note)) == (NOTE, block.find(NOTE))
 
 
 def test_a_maker_note_far_into_the_file_is_left_behind() -> None:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from numpy.typing import NDArray
 
 import mefuse
 from conftest import HEIGHT, WIDTH, HandHeld
+from helpers import write_cfa_dng
 from mefuse import fuse as pipeline
+from mefuse import profiles
+from mefuse.aligned import Aligned
 from mefuse.errors import InputError, OutputExistsError
 from mefuse.fuse import fuse_files, fuse_pixels
 from mefuse.models import Fused
 from mefuse.settings import FuseSettings
 from mefuse.slices import Rect
-from mefuse.warp import warp_region
 
 MERTENS = FuseSettings(model="mertens")
 
@@ -33,12 +35,11 @@ class FakeFuser:
     def __init__(self) -> None:
         self.asked: dict[str, Any] = {}
 
-    def fuse(self, frames: Sequence[NDArray[Any]], **asked: Any) -> Fused:
-        self.asked = asked
+    def fuse(self, bracket: Aligned, **asked: Any) -> Fused:
+        self.asked, self.bracket = asked, bracket
         asked["on_slice"](1, 2)
         asked["on_slice"](2, 2)
-        pixels = warp_region(frames[asked["reference"]], np.eye(3), asked["crop"])
-        return Fused(np.array(pixels), cache_bytes=77, slice_size=64)
+        return Fused(np.array(bracket.whole()[bracket.reference]), cache_bytes=77, slice_size=64)
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def test_a_hand_held_bracket_end_to_end(hand_held: HandHeld, tmp_path: Path) -> 
         assert _corner_error(np.array(frame.transform), truth) < 0.5
     assert report.frames[0].shift_px > 2
     assert report.frames[1].method == "reference"
-    assert set(report.seconds) == {"read", "align", "fuse", "write", "total"}
+    assert set(report.seconds) == {"read", "align", "ghosts", "fuse", "write", "total"}
     assert report.seconds["total"] >= sum(report.seconds.values()) / 2
     assert report.peak_memory_bytes is None or report.peak_memory_bytes > 20 << 20
     assert report.warnings == ()
@@ -76,7 +77,7 @@ def _corner_error(found: NDArray[np.float64], truth: NDArray[np.float64]) -> flo
 def test_alignment_brings_detail_together(hand_held: HandHeld) -> None:
     agreement = {}
     for align in (True, False):
-        settings = FuseSettings(model="mertens", align=align, crop=False)
+        settings = FuseSettings(model="mertens", align=align, crop=False, ghost="off")
         detail = _detail(fuse_pixels(hand_held.frames, settings=settings))
         agreement[align] = np.corrcoef(detail, _detail(hand_held.frames[1]))[0, 1]
     assert agreement[True] > 0.9 > 0.8 > agreement[False]
@@ -101,7 +102,7 @@ def test_a_reference_is_the_one_asked_for(hand_held: HandHeld, fake: FakeFuser) 
     settings = FuseSettings(reference=0)  # counts in the paths as given: here the brightest
     report = fuse_files(hand_held.names[::-1], io.BytesIO(), settings=settings)
     assert report.reference == hand_held.names[2]
-    assert fake.asked["reference"] == 2
+    assert fake.bracket.reference == 2
     assert [frame.ev for frame in report.frames] == pytest.approx([-4, -2, 0])
 
 
@@ -109,14 +110,14 @@ def test_not_aligned_and_not_cropped(hand_held: HandHeld, fake: FakeFuser) -> No
     settings = FuseSettings(align=False, crop=False)
     report = fuse_files(hand_held.paths, io.BytesIO(), settings=settings)
     assert report.crop == Rect(0, 0, HEIGHT, WIDTH)
-    assert all(np.array_equal(matrix, np.eye(3)) for matrix in fake.asked["transforms"])
+    assert all(np.array_equal(matrix, np.eye(3)) for matrix in fake.bracket.transforms)
     assert [frame.method for frame in report.frames] == ["none", "reference", "none"]
 
 
 def test_aligned_but_not_cropped_keeps_the_size(hand_held: HandHeld, fake: FakeFuser) -> None:
     report = fuse_files(hand_held.paths, io.BytesIO(), settings=FuseSettings(crop=False))
     assert report.size == (HEIGHT, WIDTH)
-    assert not np.array_equal(fake.asked["transforms"][0], np.eye(3))
+    assert not np.array_equal(fake.bracket.transforms[0], np.eye(3))
 
 
 @pytest.mark.parametrize(("asked", "given"), [(None, None), (128, 128), ("whole", 320)])
@@ -130,7 +131,13 @@ def test_slice_sizes(hand_held: HandHeld, fake: FakeFuser, asked: Any, given: in
 def test_progress_tells_every_step_to_its_end(hand_held: HandHeld, fake: FakeFuser) -> None:
     told: list[tuple[str, int, int]] = []
     fuse_files(hand_held.paths, io.BytesIO(), on_progress=lambda *step: told.append(step))
-    assert list(dict.fromkeys(step for step, _, _ in told)) == ["read", "align", "fuse", "write"]
+    assert list(dict.fromkeys(step for step, _, _ in told)) == [
+        "read",
+        "align",
+        "ghosts",
+        "fuse",
+        "write",
+    ]
     for step in ("read", "align"):
         assert [done for name, done, _ in told if name == step] == [0, 1, 2, 3, 3]
     assert ("fuse", 1, 2) in told
@@ -213,7 +220,7 @@ def test_the_report_as_json(hand_held: HandHeld, fake: FakeFuser) -> None:
     ]  # fmt: skip
     assert list(found["frames"][0]) == [
         "path", "exposure_time_s", "f_number", "iso", "ev", "ev_source", "transform", "shift_px",
-        "residual_px", "method",
+        "residual_px", "method", "ghost_share",
     ]  # fmt: skip
     assert found["output"] == "-"
     assert set(found["size"]) == {"height", "width"}
@@ -226,3 +233,39 @@ def test_public_names() -> None:
     assert set(mefuse.__all__) == set(dir(mefuse))
     with pytest.raises(AttributeError, match="nonsense"):
         mefuse.nonsense  # noqa: B018
+
+
+def test_layers_show_the_frames_with_what_moved(tmp_path: Path) -> None:
+    still = np.full((96, 128, 3), 100, np.uint8)
+    still[::2] = 110
+    moved = still.copy()
+    moved[30:60, 40:80] = 240
+    paths = []
+    for name, pixels in (("a", still), ("b", still), ("c", moved)):
+        paths.append(tmp_path / f"{name}.png")
+        cv2.imwrite(str(paths[-1]), pixels)
+    settings = FuseSettings(model="mertens", reference=0, align=False, layers=True, ghost="strong")
+    report = fuse_files(paths, tmp_path / "fused.tif", settings=settings)
+    assert max(frame.ghost_share for frame in report.frames) > 0.1
+    with tifffile.TiffFile(tmp_path / "fused.tif") as file:
+        layers = {page.tags[0x011D].value: page.asarray() for page in file.pages}
+    assert np.array_equal(layers["c.png"], moved)
+    assert np.array_equal(layers["a.png"], still)
+
+
+@pytest.mark.parametrize("profile", ["p3", "prophoto"])
+def test_raw_files_are_developed_into_wide_colours(tmp_path: Path, profile: Any) -> None:
+    light = np.zeros((64, 96, 3), np.float32)
+    light[...] = (0.02, 0.6, 0.02)  # greener than sRGB once the camera's matrix is undone
+    light[:, ::2] *= 0.8
+    paths = [tmp_path / f"{k}.dng" for k in range(2)]
+    for path, time in zip(paths, ((1, 2), (1, 1)), strict=True):
+        write_cfa_dng(path, light, exposure_time=time)
+    settings = FuseSettings(model="mertens", output_profile=profile, align=False)
+    fusion = pipeline.Fusion(paths, tmp_path / "fused.tif", settings=settings)
+    fusion.read()
+    bracket = fusion._bracket
+    assert {frame.metadata.icc for frame in bracket.frames} == {profiles.standard(profile)}
+    assert not bracket.warnings
+    report = fuse_files(paths, tmp_path / "fused.tif", settings=settings)
+    assert report.profile == profiles.description(profiles.standard(profile))

@@ -9,28 +9,21 @@ import numpy as np
 import pytest
 
 from helpers import exposed, textured_light
+from mefuse.aligned import Aligned
 from mefuse.errors import InputError
 from mefuse.models import MODELS, Fused, find_model, load_fuser
 from mefuse.slices import Rect
 
 EVS = (-2.0, 0.0, 2.0)
-WHOLE = Rect(0, 0, 96, 128)
-STILL = [np.eye(3)] * 3
 
 
 def _fuse(depth_in: int, depth_out: int, **changed: Any) -> Fused:
     frames = [exposed(textured_light(), ev) for ev in EVS]
     if depth_in == 16:  # the same values: OpenCV's contrast weights see the steps of 8 bits
         frames = [frame.astype(np.uint16) * 257 for frame in frames]
-    arguments: dict[str, Any] = {"transforms": STILL, "crop": WHOLE, **changed}
-    return load_fuser("mertens", device="auto").fuse(
-        frames,
-        reference=1,
-        depth=depth_out,
-        slice_size=None,
-        on_slice=None,
-        **arguments,
-    )
+    aligned = Aligned.of(frames, reference=1, ghost="off", **changed)
+    fuser = load_fuser("mertens", device="auto")
+    return fuser.fuse(aligned, depth=depth_out, slice_size=None, on_slice=None)
 
 
 def test_it_is_what_opencv_makes_of_8_bits() -> None:
@@ -61,11 +54,9 @@ def test_the_same_bytes_every_time() -> None:
     light = textured_light(480, 640)
     frames = [exposed(light, ev) for ev in EVS]
     fuser = load_fuser("mertens", device="cpu")
-    asked: dict[str, Any] = {"reference": 1, "depth": 16, "slice_size": None, "on_slice": None}
-    made = {
-        fuser.fuse(frames, transforms=STILL, crop=Rect(0, 0, 480, 640), **asked).pixels.tobytes()
-        for _ in range(6)
-    }
+    aligned = Aligned.of(frames, reference=1, ghost="off")
+    asked: dict[str, Any] = {"depth": 16, "slice_size": None, "on_slice": None}
+    made = {fuser.fuse(aligned, **asked).pixels.tobytes() for _ in range(6)}
     assert len(made) == 1
     assert cv2.getNumThreads() > 0
 

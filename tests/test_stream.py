@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from mefuse.aligned import Aligned
 from mefuse.models.ipl import IPL, IPLConfig
 from mefuse.slices import Rect
 from mefuse.stream import NetworkFuser
@@ -30,14 +31,10 @@ def _frames(rng, height, width, *, dtype=np.uint8):
     return [(np.clip(scene * g, 0, 1) ** 0.45 * top).astype(dtype) for g in (0.5, 2.0, 8.0)]
 
 
-def _fuse(network, frames, *, size=None, bits=8, crop=None, depth=8, transforms=None):
+def _fuse(network, frames, *, size=None, bits=8, crop=None, depth=8, transforms=None, ghost="off"):
     fuser = NetworkFuser("ipl", network, device=torch.device("cpu"), cache_bits=bits)
-    height, width = frames[0].shape[:2]
     return fuser.fuse(
-        frames,
-        transforms=transforms or [IDENTITY] * len(frames),
-        crop=crop or Rect(0, 0, height, width),
-        reference=0,
+        Aligned.of(frames, reference=0, ghost=ghost, transforms=transforms, crop=crop),
         depth=depth,
         slice_size=size,
         on_slice=None,
@@ -79,10 +76,7 @@ def test_half_precision_changes_nothing_to_be_seen(rng, network):
     exact = _fuse(network, frames).pixels
     half = NetworkFuser("ipl", copy.deepcopy(network), device=torch.device("cpu"), half=True)
     fused = half.fuse(
-        frames,
-        transforms=[IDENTITY] * 3,
-        crop=Rect(0, 0, 128, 192),
-        reference=0,
+        Aligned.of(frames, reference=0, ghost="off"),
         depth=8,
         slice_size=None,
         on_slice=None,
@@ -113,10 +107,7 @@ def test_progress_counts_every_slice_once(rng, network):
     seen = []
     fuser = NetworkFuser("ipl", network, device=torch.device("cpu"))
     fuser.fuse(
-        _frames(rng, 128, 192),
-        transforms=[IDENTITY] * 3,
-        crop=Rect(0, 0, 128, 192),
-        reference=0,
+        Aligned.of(_frames(rng, 128, 192), reference=0, ghost="off"),
         depth=8,
         slice_size=64,
         on_slice=lambda done, total: seen.append((done, total)),

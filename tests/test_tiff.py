@@ -90,7 +90,7 @@ def test_the_photographs_directories_are_the_files(
     assert reader.numbers(reader.subdirectory(0x8825)[2]) == [52.0, 31.0, 12.0]
     note = reader.subdirectory(0x8769)[0x927C]
     assert reader.value(note) == NOTE
-    assert reader.place(note) == metadata.exif.find(NOTE) if metadata.exif else False
+    assert reader.value_offset(note) == metadata.exif.find(NOTE) if metadata.exif else False
 
 
 def test_pages_have_names_and_only_the_first_tells_of_the_photograph() -> None:

@@ -52,6 +52,7 @@ _LARGEST_BLOCK_BYTES = 16 << 20  # of one metadata block; more is damage
 _MOST_CHUNKS = 1 << 16  # of a PNG: with chunks of 8 KiB that is 512 MiB
 _SOI, _EOI, _SOS, _APP1, _APP2 = 0xD8, 0xD9, 0xDA, 0xE1, 0xE2
 _STANDALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a length: TEM, RST0..7, SOI
+_FRAME_MARKERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # SOF0..15; the others are tables
 
 
 def kind_of(head: bytes) -> Kind:
@@ -116,14 +117,30 @@ def _find_jpeg_exif(file: BinaryIO, start: int) -> int | None:
     return None
 
 
-def _find_cr3_exif(file: BinaryIO, name: bytes = b"CMT2") -> int | None:
-    """Canon CR3: box CMT2 holds the Exif directory as a TIFF structure, near the file's start.
+def _find_cr3_exif(file: BinaryIO) -> int | None:
+    """Canon CR3: box CMT2 holds the Exif directory as a TIFF structure, near the file's start."""
+    return find_cr3_block(file, b"CMT2")
 
-    CMT1 holds the main directory, CMT4 the GPS directory, each a structure of its own.
+
+def find_cr3_block(file: BinaryIO, name: bytes) -> int | None:
+    """Gives the offset of the TIFF structure in a box of a Canon CR3, None where it is missing.
+
+    CMT1 holds what is IFD0 in other files, CMT2 the Exif directory, CMT3 the maker note, CMT4 the
+    GPS directory.
     """
     file.seek(0)
     at = file.read(64 << 10).find(name)
     return at + 4 if at >= 0 else None
+
+
+def find_jpeg_size(file: BinaryIO) -> tuple[int, int] | None:
+    """Gives (height, width) of a JPEG as stored, from the header of its frame; None without one."""
+    for marker, at, size in jpeg_segments(file):
+        if marker in _FRAME_MARKERS and size >= 5:
+            file.seek(at + 1)
+            height, width = struct.unpack(">HH", file.read(4).ljust(4, b"\0"))
+            return height, width
+    return None
 
 
 def read_metadata(file: BinaryIO) -> Metadata:
@@ -152,7 +169,7 @@ def _raf_metadata(file: BinaryIO) -> Metadata:
 
 
 def _cr3_metadata(file: BinaryIO) -> Metadata:
-    main, shooting, gps = (_find_cr3_exif(file, name) for name in (b"CMT1", b"CMT2", b"CMT4"))
+    main, shooting, gps = (find_cr3_block(file, name) for name in (b"CMT1", b"CMT2", b"CMT4"))
     if main is None or shooting is None:
         return Metadata()
     block = exif_extract.extracted(file, main, shooting_base=shooting, gps_base=gps)

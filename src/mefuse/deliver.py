@@ -15,17 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mefuse import colour, profiles, provenance, write
+from mefuse.aligned import Aligned
 from mefuse.depth import to_depth
 from mefuse.errors import WriteError
 from mefuse.frames import Bracket, Frame
 from mefuse.profiles import ProfileName
 from mefuse.provenance import Making
 from mefuse.settings import FuseSettings
-from mefuse.slices import Rect
-from mefuse.warp import warp_region
 
 Pixels = NDArray[Any]
-Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +34,9 @@ class Delivery:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Aligned:
-    """The frames of a bracket as they lie on the reference, warped one by one when asked for."""
-
-    bracket: Bracket
-    transforms: Sequence[Matrix]
-    crop: Rect
-
-    def pixels(self, index: int) -> Pixels:
-        """One frame's pixels in the crop."""
-        frame = self.bracket.frames[index]
-        return warp_region(frame.pixels, self.transforms[index], self.crop)
+def wants_frames(settings: FuseSettings) -> bool:
+    """Tells whether the aligned frames themselves are to be written, beside the fused picture."""
+    return settings.layers or settings.save_aligned is not None
 
 
 def depth_to_fuse(form: write.OutputFormat, bracket: Bracket, settings: FuseSettings) -> int:
@@ -76,8 +65,10 @@ def deliver(
     fused: Pixels,
     output: Path | BinaryIO,
     *,
+    name: str,
     form: write.OutputFormat,
-    aligned: Aligned,
+    bracket: Bracket,
+    aligned: Aligned | None,
     making: Making,
     settings: FuseSettings,
 ) -> Delivery:
@@ -86,15 +77,16 @@ def deliver(
     Args:
         fused: (H, W, 3) uint8 or uint16 in the reference's profile.
         output: a path, or a binary stream.
+        name: what messages call the output.
         form: format and bits of the file.
-        aligned: the frames.
+        bracket: the frames; their pixels are not looked at.
+        aligned: the same frames as they lie on the reference; None where `wants_frames` says no.
         making: for the history.
         settings: profile, quality, layers and the like.
 
     Raises:
         MefuseError: as `write.write_picture`.
     """
-    bracket = aligned.bracket
     reference = bracket.frames[bracket.reference]
     source = reference.metadata.icc
     target, warnings = _target(reference, form, settings)
@@ -109,19 +101,21 @@ def deliver(
         is_srgb=colour.same_colours(target, None),
         strip=settings.strip,
     )
+    layers = None if aligned is None else _Layers(bracket.frames, aligned, target)
     lost = write.write_picture(
         fused,
         output,
+        name=name,
         format=form.name,
         quality=settings.quality,
         metadata=metadata,
         overwrite=settings.overwrite,
         bits=form.depth,
-        layers=_Layers(aligned, target) if settings.layers else (),
+        layers=layers if settings.layers and layers is not None else (),
         linear=_linear(reference, making, target, settings),
     )
-    if settings.save_aligned is not None:
-        _save_aligned(aligned, Path(settings.save_aligned), making, target, settings)
+    if settings.save_aligned is not None and layers is not None:
+        _save_aligned(layers, Path(settings.save_aligned), making=making, settings=settings)
     return Delivery(_named(form, target), (*warnings, *lost))
 
 
@@ -167,11 +161,12 @@ def _linear(
 class _Layers(Sequence[write.Page]):
     """The aligned frames as pages, each warped and converted when it is written."""
 
+    frames: Sequence[Frame]
     aligned: Aligned
     target: bytes | None
 
     def __len__(self) -> int:
-        return len(self.aligned.bracket.frames)
+        return len(self.frames)
 
     @overload
     def __getitem__(self, index: int) -> write.Page: ...
@@ -180,17 +175,16 @@ class _Layers(Sequence[write.Page]):
     def __getitem__(self, index: int | slice) -> write.Page | list[write.Page]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        frame = self.aligned.bracket.frames[index]
-        pixels = self.aligned.pixels(index)
+        frame, pixels = self.frames[index], self.aligned.frame(index)
         converted = colour.converted(pixels, source=frame.metadata.icc, target=self.target)
         return write.Page(converted, frame.source.path.name)
 
 
 def _save_aligned(
-    aligned: Aligned,
+    layers: _Layers,
     folder: Path,
+    *,
     making: Making,
-    target: bytes | None,
     settings: FuseSettings,
 ) -> None:
     """Each aligned frame as a TIFF of its own depth, darkest first, with its own metadata."""
@@ -198,8 +192,8 @@ def _save_aligned(
         folder.mkdir(exist_ok=True)
     except OSError as err:
         raise WriteError(f"{folder}: cannot be made; name another folder") from err
-    layers = _Layers(aligned, target)
-    for index, frame in enumerate(aligned.bracket.frames):
+    target = layers.target
+    for index, frame in enumerate(layers.frames):
         pixels = layers[index].pixels
         metadata = provenance.metadata_of_fused(
             frame,

@@ -140,7 +140,7 @@ def kept(
     """
     values: Values = {}
     for tag, entry in tags.items():
-        at, size = tiff.place(entry), len(tiff.value(entry))
+        at, size = tiff.value_offset(entry), len(tiff.value(entry))
         if tag in STRUCTURE or not size or at + size > len(block):
             continue
         if size <= inline_bytes:
@@ -155,14 +155,14 @@ def _correct_index(out: bytearray, tiff: TiffReader, *, is_srgb: bool) -> None:
     pointer = tiff.subdirectory(EXIF_IFD).get(INTEROP_IFD)
     index = tiff.directory_at(pointer).get(1) if pointer else None
     if index is not None and is_srgb and tiff.value(index)[:3] == b"R03":
-        at = tiff.place(index)
+        at = tiff.value_offset(index)
         out[at : at + 3] = b"R98"
 
 
 def _erase_gps(out: bytearray, tiff: TiffReader) -> None:
     """Overwrites the GPS directory and its values: unlinked bytes could still be read."""
     for entry in tiff.subdirectory(GPS_IFD).values():
-        _erase(out, tiff.place(entry), len(tiff.value(entry)))
+        _erase(out, tiff.value_offset(entry), len(tiff.value(entry)))
         _erase(out, entry.slot, 12)
 
 
@@ -186,7 +186,7 @@ def _erase_thumbnail(out: bytearray, tiff: TiffReader, following: dict[int, Entr
         return False
     note = tiff.subdirectory(EXIF_IFD).get(MAKER_NOTE)
     if note is not None:
-        start = tiff.place(note)
+        start = tiff.value_offset(note)
         if start < at + size and at < start + note.count:
             return True
     _erase(out, at, size)

@@ -91,5 +91,5 @@ def _note(tiff: TiffReader, entry: Entry | None) -> tuple[int, bytes] | None:
     content = tiff.value(entry, limit=_LARGEST_COPIED_BYTES) if entry is not None else b""
     if entry is None or not content:
         return None
-    at = tiff.place(entry)
+    at = tiff.value_offset(entry)
     return (at, content) if DATA_STARTS <= at <= _FARTHEST_NOTE else None

@@ -20,6 +20,7 @@ class FrameReport:
     `ev` is in stops relative to the reference, positive is brighter; `ev_source` is "exif" or
     "pixels" (estimated). `transform` takes a pixel (x, y, 1) of the reference to the frame's,
     both upright and full size. `residual_px` is None where it could not be measured.
+    `ghost_share` is how much of the fused part moved and was replaced, 0..1.
     """
 
     path: str
@@ -32,6 +33,7 @@ class FrameReport:
     shift_px: float
     residual_px: float | None
     method: str
+    ghost_share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +42,8 @@ class FuseReport:
 
     `frames` are those that were fused, darkest first; `size` is (height, width) of the result and
     `crop` its place in the reference; `profile` names the colours of the file; `seconds` has read,
-    align, fuse, write and total; `peak_memory_bytes` is the whole process's, None where the system
-    does not tell.
+    align, ghosts, fuse, write and total; `peak_memory_bytes` is the whole process's, None where the
+    system does not tell.
     """
 
     output: str

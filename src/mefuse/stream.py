@@ -1,8 +1,8 @@
 """Streaming: a bracket of any size through a network, slice by slice. Where numpy meets torch.
 
 prefill: the whole bracket, small, goes through the network once and fills the attention cache.
-sense: slices of the frames become features on a grid of 8 px.
-decode: slices of the features become maps, with the cache as the only view of the whole.
+glimpse: slices of the frames leave little on a grid of 8 px; a pyramid grows on their luma.
+decode: slices of that become features and maps, with the cache as the only view of the whole.
 blend: bands from 1/8 up are joined for the whole picture, then slice by slice the finest ones.
 
 Every slice is read with the overlap that its arithmetic needs, so the fused pixels do not depend
@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import cv2
@@ -24,26 +23,38 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mefuse import blend_cpu, weights
-from mefuse.blend import BANDS, FEATURES, GRID, LOGITS, OVERLAP_PX, Maps, blend_coarse
+from mefuse.aligned import Aligned
+from mefuse.blend import (
+    BANDS,
+    COARSE_OVERLAP_PX,
+    FINE,
+    GRID,
+    LOGITS,
+    OVERLAP_PX,
+    Maps,
+    Pyramid,
+    blend_coarse,
+    build_pyramid,
+)
 from mefuse.blend_device import DeviceArithmetic
 from mefuse.cache import AttentionCache, Bits
 from mefuse.device import resolve_device
+from mefuse.features import Glimpse, describe
 from mefuse.models import Fused
-from mefuse.models.ipl import OVERLAP_GRID_PX, Region
+from mefuse.models.ipl import Region
 from mefuse.slices import GRID_PX, Rect, slices_of
-from mefuse.warp import warp_region
 
 PREFILL_PX = 512  # longest side of the small bracket: enough to see the scene, 0.02 s on two cores
 SLICE_PX = 512  # a slice of three frames and its arithmetic take about 30 MB
-KEEP_BYTES = 256 * 2**20  # warped slices kept from sensing to blending; beyond it, warped again
+PREFILL_MULTIPLE_PX = 32  # its sides: two cells of the network, pooled by two
 DECODE_FACTOR = 4  # features are 64 times fewer than pixels, and need a wider overlap
 
 
 class Arithmetic(Protocol):
     """`blend.py` for one kind of device: the module `blend_cpu`, or a `DeviceArithmetic`."""
 
-    def sense_frames(self, frames: Sequence[NDArray[Any]]) -> tuple[Tensor, ...]:
-        """Features, prior and luma of frames."""
+    def glimpse_frames(self, frames: Sequence[NDArray[Any]]) -> Glimpse:
+        """What is kept of frames."""
 
     def blend_frames(
         self, frames: Sequence[NDArray[Any]], coarse: Tensor, maps: Maps, *, depth: int
@@ -67,75 +78,6 @@ class Network(Protocol):
         """Maps of one region."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Bracket:
-    """Aligned frames, read region by region, in a picture padded to the grid."""
-
-    frames: Sequence[NDArray[Any]]
-    transforms: Sequence[NDArray[np.float64]]
-    crop: Rect
-    _kept: dict[Rect, list[NDArray[Any]]] = field(default_factory=dict)
-
-    @property
-    def padded(self) -> Rect:
-        """The fused picture, its sides rounded up to the grid."""
-        height = -(-self.crop.height // GRID_PX) * GRID_PX
-        width = -(-self.crop.width // GRID_PX) * GRID_PX
-        return Rect(0, 0, height, width)
-
-    def region(self, rect: Rect) -> list[NDArray[Any]]:
-        """Frames at `rect` of the padded picture: (h, w, 3) each; borders repeated.
-
-        The first time the region is kept while there is room, the second time it is given away.
-        """
-        if rect in self._kept:
-            return self._kept.pop(rect)
-        frames = self._warped(rect)
-        each = sum(frame.nbytes for frame in frames)
-        if (len(self._kept) + 1) * each <= KEEP_BYTES:
-            self._kept[rect] = frames
-        return frames
-
-    def _warped(self, rect: Rect) -> list[NDArray[Any]]:
-        """Frames at `rect`, warped."""
-        part = rect.grown(0, Rect(0, 0, self.crop.height, self.crop.width))
-        place = Rect(part.top + self.crop.top, part.left + self.crop.left, part.height, part.width)
-        frames = [
-            warp_region(frame, transform, place)
-            for frame, transform in zip(self.frames, self.transforms, strict=True)
-        ]
-        below, right = rect.height - part.height, rect.width - part.width
-        if below or right:
-            frames = [
-                np.pad(frame, ((0, below), (0, right), (0, 0)), mode="edge") for frame in frames
-            ]
-        return frames
-
-    def small(self) -> list[NDArray[Any]]:
-        """The whole picture, reduced to at most PREFILL_PX, sides a multiple of 32 px."""
-        crop = self.crop
-        scale = min(1.0, PREFILL_PX / max(crop.height, crop.width))
-        height, width = (
-            max(round(side * scale / 32), 2) * 32 for side in (crop.height, crop.width)
-        )
-        to_reference = _scaling(crop.width / width, crop.height / height)
-        to_reference[:2, 2] += crop.left, crop.top
-        frames = []
-        for frame, transform in zip(self.frames, self.transforms, strict=True):
-            rows = max(round(frame.shape[0] * height / crop.height), 1)
-            columns = max(round(frame.shape[1] * width / crop.width), 1)
-            reduced = cv2.resize(frame, (columns, rows), interpolation=cv2.INTER_AREA)
-            to_small = _scaling(columns / frame.shape[1], rows / frame.shape[0])
-            matrix = to_small @ transform @ to_reference
-            frames.append(warp_region(reduced, matrix, Rect(0, 0, height, width)))
-        return frames
-
-
-def _scaling(x: float, y: float) -> NDArray[np.float64]:
-    """Scales pixel areas: the matrix for pixel centres at integers."""
-    return np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]], dtype=np.float64)
-
-
 class NetworkFuser:
     """A network on its device, ready to fuse brackets of any size.
 
@@ -143,7 +85,8 @@ class NetworkFuser:
         name: the model's name, for reports.
         network: in evaluation mode; it is moved to `device`.
         device: where it runs.
-        cache_bits: 8, or 32 for a cache that is not compressed.
+        cache_bits: 8 or 4, or 32 for a cache that is not compressed.
+        prefill_px: longest side of the whole bracket, small, that fills the cache.
         half: whether the network computes in half precision; None: on a GPU. Bands never do.
     """
 
@@ -154,6 +97,7 @@ class NetworkFuser:
         *,
         device: torch.device,
         cache_bits: Bits = 8,
+        prefill_px: int = PREFILL_PX,
         half: bool | None = None,
     ) -> None:
         self.name = name
@@ -163,6 +107,7 @@ class NetworkFuser:
         self._dtype = torch.float16 if half else torch.float32
         self._network: Network = network.to(device, self._dtype)  # type: ignore[assignment]
         self._cache_bits: Bits = cache_bits
+        self._prefill_px = prefill_px
         self._arithmetic: Arithmetic = (
             blend_cpu if device.type == "cpu" else DeviceArithmetic(device)
         )
@@ -171,72 +116,87 @@ class NetworkFuser:
     @torch.inference_mode()
     def fuse(
         self,
-        frames: Sequence[NDArray[Any]],
+        bracket: Aligned,
         *,
-        transforms: Sequence[NDArray[np.float64]],
-        crop: Rect,
-        reference: int,  # noqa: ARG002 - this network treats all frames alike
         depth: int,
         slice_size: int | None,
         on_slice: Callable[[int, int], None] | None,
     ) -> Fused:
         """Fuses a bracket; see `models.Fuser`."""
-        bracket = _Bracket(frames, transforms, crop)
         size = slice_size or SLICE_PX
         whole = (bracket.padded.height, bracket.padded.width)
         slices = list(slices_of(*whole, size))
         wide = list(slices_of(*whole, size * DECODE_FACTOR))
         tell = _counter(on_slice, 2 * len(slices) + len(wide))
         cache = AttentionCache(bits=self._cache_bits)
-        features, prior, _ = self._arithmetic.sense_frames(bracket.small())
-        self._network.prefill(features.to(self._dtype), prior.to(self._dtype), cache)
-        features, prior, luma = self._sense(bracket, slices, tell)
-        maps = self._decode(features, prior, wide, cache, tell)
-        del features, prior
-        coarse = blend_coarse(luma, maps)
+        self._prefill(bracket, cache)
+        seen = self._glimpse(bracket, slices, tell)
+        pyramid = build_pyramid(seen.luma)
+        maps = self._decode(seen, pyramid, wide, cache, tell)
+        coarse = blend_coarse(pyramid, maps)
+        del seen, pyramid
         pixels = self._blend(bracket, slices, (coarse, maps), depth, tell)
         return Fused(pixels, cache.nbytes, size)
 
-    def _sense(
-        self, bracket: _Bracket, slices: Sequence[Rect], tell: Callable[[], None]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Features, prior and luma of the whole picture on the grid of 8 px."""
-        shape = (bracket.padded.height // GRID, bracket.padded.width // GRID)
-        count = len(bracket.frames)
-        features = self._empty((1, count, FEATURES, *shape), self._dtype)
-        prior = self._empty((1, count, 1, *shape), self._dtype)
-        luma = self._empty((1, count, *shape), torch.float32)
+    def _prefill(self, bracket: Aligned, cache: AttentionCache) -> None:
+        """Shows the network the whole bracket, small."""
+        small = bracket.small(self._prefill_px, multiple_px=PREFILL_MULTIPLE_PX)
+        seen = self._arithmetic.glimpse_frames(small)
+        energies = build_pyramid(seen.luma).within(*_whole(seen.luma))
+        features, prior = describe(seen, energies)
+        self._network.prefill(features.to(self._dtype), prior.to(self._dtype), cache)
 
-        def sense_slice(rect: Rect) -> None:
+    def _glimpse(
+        self, bracket: Aligned, slices: Sequence[Rect], tell: Callable[[], None]
+    ) -> Glimpse:
+        """What is kept of the whole picture, on the grid of 8 px."""
+        count, shape = (
+            len(bracket.frames),
+            (bracket.padded.height // GRID, bracket.padded.width // GRID),
+        )
+        whole = Glimpse(
+            self._empty((1, count, 3, *shape)),
+            self._empty((1, count, *shape)),
+            self._empty((1, count, FINE, *shape)),
+        )
+
+        def glimpse_slice(rect: Rect) -> None:
             grown = rect.grown(OVERLAP_PX, bracket.padded)
             here, inner = _cut(rect, GRID), _cut(_within(rect, grown), GRID)
-            seen = self._arithmetic.sense_frames(bracket.region(grown))
-            for whole, part in zip((features, prior, luma), seen, strict=True):
-                whole[(..., *here)] = part[(..., *inner)]
+            part = self._arithmetic.glimpse_frames(bracket.region(grown, keep=True))
+            whole.colour[(..., *here)] = part.colour[(..., *inner)]
+            whole.luma[(..., *here)] = part.luma[(..., *inner)]
+            whole.energies[(..., *here)] = part.energies[(..., *inner)]
 
-        for _ in self._each(sense_slice, slices):
+        for _ in self._each(glimpse_slice, slices):
             tell()
-        return features, prior, luma
+        return whole
 
     def _decode(
         self,
-        features: Tensor,
-        prior: Tensor,
+        seen: Glimpse,
+        pyramid: Pyramid,
         slices: Sequence[Rect],
         cache: AttentionCache,
         tell: Callable[[], None],
     ) -> Maps:
         """The network's maps of the whole picture, slice by slice."""
-        shape = features.shape[-2:]
-        logits = self._empty((1, features.shape[1], LOGITS, *shape), torch.float32)
-        gains = self._empty((1, BANDS, *shape), torch.float32)
+        count, *shape = seen.luma.shape[1:]
+        logits = self._empty((1, count, LOGITS, *shape))
+        gains = self._empty((1, BANDS, *shape))
         whole = Rect(0, 0, shape[0] * GRID, shape[1] * GRID)
-        overlap = -(-self._network.overlap_px // OVERLAP_GRID_PX) * OVERLAP_GRID_PX
+        overlap = -(-(self._network.overlap_px + COARSE_OVERLAP_PX) // GRID_PX) * GRID_PX
         for rect in slices:
             grown = rect.grown(overlap, whole)
             here, inner = _cut(rect, GRID), _cut(_within(rect, grown), GRID)
-            cut = (..., *_cut(grown, GRID))
-            maps = self._network.decode(features[cut], prior[cut], Region.of(grown, whole), cache)
+            rows, columns = _cut(grown, GRID)
+            part = Glimpse(
+                *(x[..., rows, columns] for x in (seen.colour, seen.luma, seen.energies))
+            )
+            features, prior = describe(part, pyramid.within(rows, columns))
+            maps = self._network.decode(
+                features.to(self._dtype), prior.to(self._dtype), Region.of(grown, whole), cache
+            )
             logits[(..., *here)] = maps.logits[(..., *inner)]
             gains[(..., *here)] = maps.gains[(..., *inner)]
             tell()
@@ -244,7 +204,7 @@ class NetworkFuser:
 
     def _blend(
         self,
-        bracket: _Bracket,
+        bracket: Aligned,
         slices: Sequence[Rect],
         decided: tuple[Tensor, Maps],
         depth: int,
@@ -284,8 +244,8 @@ class NetworkFuser:
         finally:
             cv2.setNumThreads(threads)
 
-    def _empty(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        return torch.empty(shape, dtype=dtype, device=self._device)
+    def _empty(self, shape: tuple[int, ...]) -> Tensor:
+        return torch.empty(shape, dtype=torch.float32, device=self._device)
 
 
 def load_network_fuser(name: str, *, device: str) -> NetworkFuser:
@@ -303,6 +263,11 @@ def load_network_fuser(name: str, *, device: str) -> NetworkFuser:
 def _within(rect: Rect, outer: Rect) -> Rect:
     """`rect` in the coordinates of `outer`."""
     return Rect(rect.top - outer.top, rect.left - outer.left, rect.height, rect.width)
+
+
+def _whole(grid: Tensor) -> tuple[slice, slice]:
+    """All rows and columns of a grid."""
+    return slice(0, grid.shape[-2]), slice(0, grid.shape[-1])
 
 
 def _cut(rect: Rect, grid: int) -> tuple[slice, slice]:

@@ -19,13 +19,13 @@ import torch
 from numpy.typing import NDArray
 
 from mefuse import weights
+from mefuse.aligned import Aligned
 from mefuse.cache import Bits
 from mefuse.discover import find_sources
 from mefuse.fuse import fuse_pixels
 from mefuse.models import Fused
 from mefuse.read import read_frame
 from mefuse.settings import FuseSettings
-from mefuse.slices import Rect
 from mefuse.stream import NetworkFuser
 
 Pixels = NDArray[Any]
@@ -44,12 +44,8 @@ def _fuse(frames: Sequence[Pixels], *, slice_px: int | None = None, bits: Bits =
     """Fuses frames as they lie, 16 bits out, so that rounding hides nothing."""
     network = weights.load(weights.find("ipl"))
     fuser = NetworkFuser("ipl", network, device=torch.device("cpu"), cache_bits=bits)
-    height, width = frames[0].shape[:2]
     return fuser.fuse(
-        frames,
-        transforms=[np.eye(3)] * len(frames),
-        crop=Rect(0, 0, height, width),
-        reference=0,
+        Aligned.of(sorted(frames, key=np.mean), reference=len(frames) // 2, ghost="auto"),
         depth=16,
         slice_size=slice_px,
         on_slice=None,

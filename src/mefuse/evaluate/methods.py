@@ -10,12 +10,13 @@ from typing import Protocol
 
 import numpy as np
 
+from mefuse.aligned import Aligned
 from mefuse.errors import InputError
 from mefuse.evaluate import AVERAGE
 from mefuse.evaluate.cases import PICTURES, Case
 from mefuse.evaluate.scene import Frames, Picture, Scene, read_picture
 from mefuse.models import MODELS, Fuser, find_model, load_fuser
-from mefuse.slices import Rect
+from mefuse.settings import FuseSettings, GhostRemoval
 
 BUILT_IN = (*MODELS, AVERAGE)
 TRUTH_FOLDER = "truth"  # in a folder of fused pictures, those of the frames without motion
@@ -100,7 +101,8 @@ def load_method(name: str, *, device: str = "auto", weights: Path | None = None)
     """One of mefuse's own methods, ready.
 
     Args:
-        name: one of `BUILT_IN`.
+        name: one of `BUILT_IN`. A network fuses as users get it; the yardsticks mertens and
+            average take the frames as they are, moved things and all.
         device: where networks run.
         weights: another weights file for networks than the one shipped.
 
@@ -111,13 +113,14 @@ def load_method(name: str, *, device: str = "auto", weights: Path | None = None)
     """
     if name == AVERAGE:
         return FusingMethod(name, average)
+    ghost = FuseSettings().ghost
     if not find_model(name).is_network:
-        fuser = load_fuser(name, device="cpu")
+        fuser, ghost = load_fuser(name, device="cpu"), "off"
     elif weights is None:
         fuser = load_fuser(name, device=device)
     else:
         fuser = _network_fuser(name, device, weights)
-    return FusingMethod(name, partial(_fuse_with, fuser))
+    return FusingMethod(name, partial(_fuse_with, fuser, ghost))
 
 
 def average(frames: Frames) -> Picture:
@@ -130,13 +133,10 @@ def average(frames: Frames) -> Picture:
     return total.astype(np.uint8)
 
 
-def _fuse_with(fuser: Fuser, frames: Frames) -> Picture:
+def _fuse_with(fuser: Fuser, ghost: GhostRemoval, frames: Frames) -> Picture:
     """What a model makes of frames that lie on their reference."""
     fused = fuser.fuse(
-        frames.pixels,
-        transforms=[np.eye(3)] * len(frames.pixels),
-        crop=Rect(0, 0, *frames.pixels[0].shape[:2]),
-        reference=frames.reference,
+        Aligned.of(frames.pixels, reference=frames.reference, ghost=ghost),
         depth=8,
         slice_size=None,
         on_slice=None,

@@ -7,17 +7,16 @@ about a model stays behind `Fuser`: nothing outside this folder compares model n
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from mefuse.errors import InputError
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
-    from mefuse.slices import Rect
+    from mefuse.aligned import Aligned
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,11 +46,8 @@ class Fuser(Protocol):
 
     def fuse(
         self,
-        frames: Sequence[NDArray[Any]],
+        bracket: Aligned,
         *,
-        transforms: Sequence[NDArray[np.float64]],
-        crop: Rect,
-        reference: int,
         depth: int,
         slice_size: int | None,
         on_slice: Callable[[int, int], None] | None,
@@ -59,10 +55,7 @@ class Fuser(Protocol):
         """Fuses a bracket.
 
         Args:
-            frames: (H, W, 3) uint8 or uint16 each, the same size and dtype, not yet aligned.
-            transforms: per frame (3, 3), takes a pixel of the reference to the frame's.
-            crop: the part of the reference to fuse.
-            reference: index of the frame that the others align to.
+            bracket: its frames as the reference sees them; its crop is what is fused.
             depth: 8 or 16 bits of the result.
             slice_size: side of a slice in px, a multiple of 64; None lets the model choose.
             on_slice: called with slices done and slices in all.

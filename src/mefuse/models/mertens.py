@@ -1,7 +1,7 @@
 """OpenCV's exposure fusion behind mefuse's model interface: the yardstick, and a way without torch.
 
-Warps whole frames into the crop and lets OpenCV blend them, so it needs several float copies of
-the picture and knows nothing of slices, ghosts or devices.
+Takes whole frames and lets OpenCV blend them, so it needs several float copies of the picture and
+knows nothing of slices, ghosts or devices.
 
 Source: Mertens, Kautz, Van Reeth, "Exposure Fusion", Pacific Graphics 2007,
 doi:10.1109/PG.2007.17, as implemented by cv2.createMergeMertens.
@@ -9,7 +9,7 @@ doi:10.1109/PG.2007.17, as implemented by cv2.createMergeMertens.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,11 +17,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mefuse.aligned import Aligned
 from mefuse.device import cuda_index
 from mefuse.errors import InputError
 from mefuse.models import Fused
-from mefuse.slices import Rect
-from mefuse.warp import warp_region
 
 
 class MertensFuser:
@@ -32,20 +31,14 @@ class MertensFuser:
 
     def fuse(
         self,
-        frames: Sequence[NDArray[Any]],
+        bracket: Aligned,
         *,
-        transforms: Sequence[NDArray[np.float64]],
-        crop: Rect,
-        reference: int,  # noqa: ARG002  no frame is special to it
         depth: int,
         slice_size: int | None,  # noqa: ARG002  always the whole picture
         on_slice: Callable[[int, int], None] | None,
     ) -> Fused:
         """Fuses a bracket whole; see `mefuse.models.Fuser.fuse` for the arguments."""
-        warped = [
-            _to_255(warp_region(frame, matrix, crop))
-            for frame, matrix in zip(frames, transforms, strict=True)
-        ]
+        warped = [_to_255(frame) for frame in bracket.whole()]
         with _one_thread():
             blended = cv2.createMergeMertens().process(warped)
         del warped

@@ -1,8 +1,8 @@
 """Writes the fused picture: format and depth chosen before any work, the file put in one piece.
 
 The last step. `formats` says what can be written, a file beside it encodes each, `embed` puts the
-metadata in, and `store` gives the file its name only when it is whole. It changes no pixel and no
-metadata: both come as they shall be.
+metadata in, and the file gets its name only when it is whole. It changes no pixel and no metadata:
+both come as they shall be.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from mefuse import colour, profiles
 from mefuse.errors import FormatError, WriteError
 from mefuse.frames import Exposure, Metadata
+from mefuse.landing import check_target, replacing, unwritable
 from mefuse.profiles import ProfileName
 from mefuse.write.embed import Embedded
 from mefuse.write.formats import (
@@ -31,7 +32,6 @@ from mefuse.write.formats import (
     check_size,
     resolve_format,
 )
-from mefuse.write.store import check_target, reason, replacing
 from mefuse.write.tiff import Page
 
 __all__ = [
@@ -70,6 +70,7 @@ def write_picture(
     bits: int | None = None,
     layers: Sequence[Page] = (),
     linear: LinearLight | None = None,
+    name: str | None = None,
 ) -> tuple[str, ...]:
     """Encodes the fused picture and stores it, whole or not at all.
 
@@ -83,6 +84,7 @@ def write_picture(
         bits: per channel in the file; None: as the pixels have.
         layers: more pages behind the picture; TIFF only.
         linear: for OpenEXR.
+        name: what messages call the output; None: its path, or standard output.
 
     Returns:
         Sentences about metadata that the format could not hold.
@@ -92,7 +94,7 @@ def write_picture(
         OutputExistsError: the target exists and `overwrite` is False.
         WriteError: encoding or storing failed; nothing is left behind.
     """
-    name = str(target) if isinstance(target, Path) else "standard output"
+    name = name or (str(target) if isinstance(target, Path) else "standard output")
     if isinstance(target, Path):
         check_target(target, overwrite)
     form = _checked(pixels, name, format=format, bits=bits, layers=layers)
@@ -204,6 +206,4 @@ def _storing(name: str, write: Callable[[], Any]) -> None:
     except BrokenPipeError:
         raise  # the reader of a pipe went away: for the command line to judge
     except OSError as err:
-        raise WriteError(
-            f"{name}: writing failed ({reason(err)}); make room or choose another place"
-        ) from err
+        raise unwritable(Path(name), err) from err
