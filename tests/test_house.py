@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "errors": "",
     "settings": "",
     "frames": "",
-    "plan": "errors",
+    "plan": "errors landing",
     "slices": "",
     "clock": "",
     "memory": "",
@@ -36,16 +36,28 @@ MAY_IMPORT = {
     "blend_cpu": "blend features",
     "blend_device": "blend features",
     "features": "blend",
+    "depth": "",
+    "profiles": "",
+    "boxes": "",
+    "jxl_header": "",
+    "heif": "boxes colour containers errors jxl_header",
+    "xmp": "",
     "exif": "frames",
-    "containers": "exif frames",
+    "exif_layout": "exif",
+    "exif_extract": "exif exif_layout",
+    "exif_copy": "exif exif_layout frames",
+    "containers": "boxes exif exif_extract frames jxl_header profiles xmp",
+    "wholeness": "containers",
     "makernotes": "exif",
+    "colour": "depth exif frames profiles",
+    "provenance": "depth exif_copy frames words xmp",
     "exposure": "frames",
     "noise": "",
-    "decode": "containers errors exif",
+    "decode": "boxes containers errors exif heif wholeness",
     "raw": "containers decode errors exif exposure frames memory settings slices",
     "bracket": "errors exposure frames",
     "discover": "containers errors exif frames",
-    "read": "bracket containers decode errors exif exposure frames raw settings",
+    "read": "bracket colour containers decode errors exif exposure frames raw settings",
     "registration": "transforms views",
     "coverage": "errors slices transforms",
     "align": "coverage errors registration transforms views",
@@ -53,27 +65,28 @@ MAY_IMPORT = {
     "response": "",
     "ghosts": "response settings slices",
     "aligned": "ghosts settings slices warp",
-    "write": "containers errors exif frames",
+    "landing": "errors",
+    "write": "boxes colour containers errors exif exif_copy exif_layout frames landing profiles "
+    "xmp",
+    "deliver": "aligned colour depth errors frames profiles provenance settings write",
     "models": "aligned blend cache device errors features slices",
     "weights": "errors models",
     "stream": "aligned blend blend_cpu blend_device cache device features models slices weights",
-    "fuse": "align aligned clock coverage discover errors frames memory models read report "
-    "settings slices write",
+    "fuse": "align aligned clock colour coverage deliver depth discover errors frames memory "
+    "models profiles provenance read report settings slices write",
     "group": "containers decode discover errors exif exposure frames makernotes plan raw settings",
     "synth": "errors frames write",
     "train": "blend cache errors features metrics models synth weights",
-    "landing": "errors",
     "batch": "clock containers errors exif fuse group landing memory models plan report settings "
-    "weights write",
+    "weights wholeness write",
     "cluster": "batch errors fuse models settings",
     "words": "frames",
-    "reduced": "containers decode discover exif frames raw read settings",
-    "gallery": "batch clock containers discover errors frames landing reduced report slices warp "
-    "words",
-    "contact": "aligned bracket clock discover errors exposure frames fuse read reduced settings "
-    "words write",
-    "bench": "align aligned batch blend cache discover errors fuse group landing metrics models "
-    "plan read settings slices stream synth train transforms weights",
+    "reduced": "colour containers decode depth discover exif frames raw read settings wholeness",
+    "gallery": "batch clock discover errors frames landing reduced report slices warp words",
+    "contact": "align aligned bracket clock depth discover errors exposure frames fuse ghosts "
+    "models read reduced settings words write",
+    "bench": "align aligned batch blend cache colour discover errors exposure fuse group landing "
+    "metrics models plan read settings slices stream synth train transforms weights",
     "evaluate": "aligned coverage device discover errors frames metrics models read settings "
     "slices stream warp weights",
     "cli": "batch cluster contact device errors evaluate fuse gallery group models plan report "
@@ -103,6 +116,9 @@ HOME_OF = {  # library -> the only files that may import it
     }
     | {"weights", "bench", "evaluate"},
     "safetensors": {"weights"},
+    "imagecodecs": {"colour", "heif", "write"},
+    "pillow_heif": {"heif"},
+    "OpenEXR": {"synth", "write"},
 }
 SPEAKS = {"cli", "bench", "train"}  # commands: they may print and exit
 

@@ -15,11 +15,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mefuse import containers, decode, exif
+from mefuse import colour, containers, decode, exif
+from mefuse.depth import to_depth
 from mefuse.discover import find_sources
 from mefuse.frames import Source
 from mefuse.read import read_frame
 from mefuse.settings import RawSettings
+from mefuse.wholeness import is_whole
 
 Pixels8 = NDArray[np.uint8]
 
@@ -33,14 +35,10 @@ _REDUCED = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reduced:
-    """`pixels` (h, w, 3) uint8 RGB, upright; `size` (H, W) of the file's own, upright.
-
-    `icc` is the profile that the pixels are in, None for sRGB.
-    """
+    """`pixels` (h, w, 3) uint8, sRGB, upright; `size` (H, W) of the file's own, upright."""
 
     pixels: Pixels8
     size: tuple[int, int]
-    icc: bytes | None
 
 
 def read_reduced(path: Path, longest_px: int) -> Reduced:
@@ -58,7 +56,7 @@ def read_reduced(path: Path, longest_px: int) -> Reduced:
         return found
     size = max(1, round(width * scale)), max(1, round(height * scale))
     small = cv2.resize(found.pixels, size, interpolation=cv2.INTER_AREA)
-    return Reduced(np.asarray(small, np.uint8), found.size, found.icc)
+    return Reduced(np.asarray(small, np.uint8), found.size)
 
 
 def _from_jpeg(source: Source, longest_px: int) -> Reduced | None:
@@ -77,14 +75,20 @@ def _from_jpeg(source: Source, longest_px: int) -> Reduced | None:
         return None  # reading it whole will tell what is wrong
     orientation = exif.read_orientation(metadata.exif)
     rgb = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
-    upright = np.asarray(decode.upright(rgb, orientation), np.uint8)
-    turned = orientation >= 5
-    return Reduced(upright, size[::-1] if turned else size, metadata.icc)
+    meant = colour.interpreted(decode.upright(rgb, orientation), metadata, str(source.path))
+    return Reduced(_in_srgb(meant.pixels, meant.icc), size[::-1] if orientation >= 5 else size)
+
+
+def _in_srgb(pixels: NDArray[Any], icc: bytes | None) -> Pixels8:
+    """Pixels of 8 or 16 bits in a profile as 8 bits of sRGB."""
+    if not colour.same_colours(icc, None):
+        pixels = colour.converted(pixels, source=icc, target=None)
+    return np.asarray(to_depth(pixels, 8), np.uint8)
 
 
 def _decoded(data: bytes, flags: int) -> NDArray[Any] | None:
     """Pixels as OpenCV gives them, None where the file is damaged."""
-    if not containers.is_whole(data):
+    if not is_whole(data):
         return None
     try:
         return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
@@ -99,13 +103,11 @@ def _from_raw(source: Source, longest_px: int) -> Reduced | None:
     found = read_preview(source.path)
     if found is None or 2 * max(found.pixels.shape) < longest_px:
         return None
-    return Reduced(found.pixels, found.size, None)
+    return Reduced(found.pixels, found.size)
 
 
 def _from_any(source: Source) -> Reduced:
     """Any file that mefuse reads, whole; a raw file at half its size."""
     frame = read_frame(source, raw=_QUICK)
-    is_deep = frame.pixels.dtype == np.uint16
-    pixels = cv2.convertScaleAbs(frame.pixels, alpha=1 / 257) if is_deep else frame.pixels
     size = (2 * frame.size[0], 2 * frame.size[1]) if source.is_raw else frame.size
-    return Reduced(np.asarray(pixels, np.uint8), size, frame.metadata.icc)
+    return Reduced(_in_srgb(frame.pixels, frame.metadata.icc), size)

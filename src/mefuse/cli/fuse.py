@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -25,7 +26,7 @@ from mefuse.cli.options import (
     "--output",
     required=True,
     type=click.Path(allow_dash=True, path_type=str),
-    help="Where to write: .png, .jpg or .tiff; - for standard output.",
+    help="Where to write: .png, .jpg, .tiff, .webp, .avif, .jxl or .exr; - for standard output.",
 )
 @click.option(
     "--reference",
@@ -34,6 +35,13 @@ from mefuse.cli.options import (
     "[default: the middle exposure]",
 )
 @fusing_options
+@click.option("--layers", is_flag=True, help="TIFF: add the aligned frames as further pages.")
+@click.option(
+    "--save-aligned",
+    metavar="DIR",
+    type=click.Path(path_type=str),
+    help="Also write each frame as it was aligned, as TIFF.",
+)
 @click.option("--null", is_flag=True, help="The list on standard input ends each path with NUL.")
 @overwrite_option
 @json_option
@@ -43,6 +51,8 @@ def fuse(
     *,
     output: str,
     reference: str | None,
+    layers: bool,
+    save_aligned: str | None,
     null: bool,
     as_json: bool,
     quiet: bool,
@@ -61,7 +71,9 @@ def fuse(
     """
     paths = listed_paths(frames, null=null, name="FRAMES")
     position = None if reference is None else reference_place(reference, paths)
-    settings = fuse_settings(options, reference=position)
+    settings = replace(
+        fuse_settings(options, reference=position), layers=layers, save_aligned=save_aligned
+    )
     if as_json and output == "-":
         raise click.UsageError("--json and -o - would both write to standard output.")
     target = output_target(output)

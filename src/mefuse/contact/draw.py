@@ -6,6 +6,7 @@ same.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ _PAPER, _INK, _QUIET = (
     (235, 235, 235),
     (165, 165, 165),
 )  # neutral, darker than pictures
+_SIGNS = str.maketrans({"\u2212": "-", "\u00d7": "x", "\u2248": "~"})
 _LINE = 1.35  # heights of text from line to line
 _TALLEST = 0.65  # height of the result, of the sheet's width
 
@@ -117,11 +119,11 @@ class _Sheet:
     ) -> int:
         """Writes a line, cut in its middle where it would leave its room; returns its width."""
         font = self._fonts[size]
-        kept = text
-        while kept and draw.textlength(text, font=font) > room:
-            kept = kept[:-1]
-            half = len(kept) // 2
-            text = f"{kept[:half]}\u2026{kept[half - len(kept) :]}" if kept else ""
+        text = whole = _drawable(text)
+        kept = len(whole)
+        while kept and (length := draw.textlength(text, font=font)) > room:
+            kept = min(kept - 1, int(kept * room / length))
+            text = f"{whole[: kept - kept // 2]}\u2026{whole[len(whole) - kept // 2 :]}"
         draw.text(at, text, font=font, fill=ink)
         return round(draw.textlength(text, font=font))
 
@@ -130,6 +132,13 @@ class _Sheet:
 
     def _blank(self, height: int) -> Bytes:
         return np.full((height, self._measures.width, 3), _PAPER, np.uint8)
+
+
+def _drawable(text: str) -> str:
+    """The text in the letters that Pillow's own font has: e for an accented one, ? for others."""
+    bare = unicodedata.normalize("NFKD", text.translate(_SIGNS))
+    letters = (letter for letter in bare if not unicodedata.combining(letter))
+    return "".join(letter if letter.isascii() else "?" for letter in letters)
 
 
 def draw_sheet(

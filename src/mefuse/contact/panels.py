@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mefuse.aligned import Aligned
-from mefuse.fuse import Anatomy
+from mefuse.contact.anatomy import Anatomy
+from mefuse.ghosts import Ghosts
 from mefuse.words import ev_words, exposure_words, readable
 
 Bytes = NDArray[np.uint8]
@@ -41,7 +42,7 @@ class Row:
 
 
 def rows_of(anatomy: Anatomy, *, enlargement: float) -> list[Row]:
-    """Gives the rows of a sheet: frames, weight maps, and what moved where that was looked for.
+    """Gives the rows of a sheet: frames, weight maps, and what moved.
 
     Args:
         anatomy: the bracket, fused while it was reduced.
@@ -51,9 +52,10 @@ def rows_of(anatomy: Anatomy, *, enlargement: float) -> list[Row]:
     rows = [Row("frames, as they lie on the reference", _frames(anatomy, seen, enlargement))]
     if anatomy.fused.weight_maps is not None:
         rows.append(Row("weights: how much each gives", _weights(anatomy.fused.weight_maps, seen)))
-    if anatomy.aligned.ghosts is not None:
-        title = "ghosts: what moved, and is shown as elsewhere"
-        rows.append(Row(title, _ghosts(anatomy.aligned, seen)))
+    if anatomy.moved is not None:
+        done = "replaced by what the reference shows" if anatomy.is_replaced else "not replaced"
+        panels = _motion(anatomy.moved, anatomy.aligned.reference, seen)
+        rows.append(Row(f"ghosts: what moved, {done}", panels))
     return rows
 
 
@@ -89,19 +91,17 @@ def _weights(maps: NDArray[Any], seen: Sequence[Bytes]) -> tuple[Panel, ...]:
     return tuple(panels)
 
 
-def _ghosts(aligned: Aligned, seen: Sequence[Bytes]) -> tuple[Panel, ...]:
+def _motion(moved: Ghosts, reference: int, seen: Sequence[Bytes]) -> tuple[Panel, ...]:
     """Frames, dimmed and gray, with a mark on what moved in them."""
-    assert aligned.ghosts is not None
     panels = []
-    for index, (ghost, frame) in enumerate(zip(aligned.ghosts.found, seen, strict=True)):
-        gray = _three(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)).astype(np.float32) * _DIMMED
+    for index, (ghost, frame) in enumerate(zip(moved.found, seen, strict=True)):
+        marked = _three(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)).astype(np.float32) * _DIMMED
+        said = "nothing moved" if index != reference else "decides what is where"
         if ghost is not None:
             cover = _fitted(ghost.cover, frame)[..., np.newaxis].astype(np.float32) / 255
-            gray += cover * (np.array(_MARK, np.float32) - gray)
-        share = aligned.ghost_shares[index]
-        said = f"{share:.1%} moved" if share else "nothing moved"
-        said = "decides what is where" if index == aligned.reference else said
-        panels.append(Panel(np.asarray(np.rint(gray), np.uint8), (said,)))
+            marked += cover * (np.array(_MARK, np.float32) - marked)
+            said = f"{ghost.share:.1%} moved"
+        panels.append(Panel(np.asarray(np.rint(marked), np.uint8), (said,)))
     return tuple(panels)
 
 

@@ -16,16 +16,18 @@ from typing import BinaryIO
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from mefuse import __version__, discover, write
 from mefuse.bracket import assemble
 from mefuse.clock import Clock, Progress
+from mefuse.contact.anatomy import Anatomy, dissect
 from mefuse.contact.draw import draw_sheet, result_width
 from mefuse.contact.panels import Panel, rows_of
+from mefuse.depth import to_depth
 from mefuse.errors import InputError
 from mefuse.exposure import luma_small
 from mefuse.frames import Bracket, Frame, Metadata, Source
-from mefuse.fuse import Anatomy, dissect
 from mefuse.read import read_bracket
 from mefuse.reduced import read_reduced
 from mefuse.settings import FuseSettings, RawSettings
@@ -77,21 +79,19 @@ def write_sheet(
     clock = Clock(on_progress)
     with clock.step("read"):
         bracket, frame_size = _read(sources, result_width(width_px), settings.reference)
-    with clock.step("fuse"):
-        anatomy = dissect(bracket, settings=settings, on_progress=on_progress)
+    anatomy = dissect(bracket, settings=settings, clock=clock)
     with clock.step("write"):
         pixels = _sheet(anatomy, frame_size, width_px)
         write.write_picture(
             pixels, target, format=form.name, quality=_QUALITY,
-            metadata=Metadata(icc=bracket.frames[bracket.reference].metadata.icc),
-            overwrite=settings.overwrite,
+            metadata=Metadata(), overwrite=settings.overwrite,
         )  # fmt: skip
     warnings = [warning for frame in bracket.frames for warning in frame.warnings]
     size = int(pixels.shape[0]), int(pixels.shape[1])
     return SheetSummary(size, frame_size, clock.seconds(), (*warnings, *bracket.warnings))
 
 
-def _sheet(anatomy: Anatomy, frame_size: tuple[int, int], width_px: int) -> np.ndarray:
+def _sheet(anatomy: Anatomy, frame_size: tuple[int, int], width_px: int) -> NDArray[np.uint8]:
     """The sheet's pixels."""
     frames, fused = anatomy.bracket.frames, np.asarray(anatomy.fused.pixels, np.uint8)
     enlargement = max(frame_size) / max(frames[0].size)
@@ -114,8 +114,8 @@ def _read(
     if any(source.is_raw for source in sources) or len(sources) < 2:
         bracket = read_bracket(sources, reference=reference, raw=_QUICK)
         height, width = bracket.frames[0].size
-        frames = tuple(_smaller(frame, longest_px) for frame in bracket.frames)
-        return replace(bracket, frames=frames), (2 * height, 2 * width)
+        smaller = tuple(_smaller(frame, longest_px) for frame in bracket.frames)
+        return replace(bracket, frames=smaller), (2 * height, 2 * width)
     with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="read") as pool:
         read = partial(read_reduced, longest_px=longest_px)
         found = list(pool.map(read, (source.path for source in sources)))
@@ -126,10 +126,7 @@ def _read(
                 f"{source.path}: {width}x{height}, the first is "
                 f"{found[0].size[1]}x{found[0].size[0]}; resize it or leave it out"
             )
-    frames = tuple(
-        Frame(source, one.pixels, Metadata(icc=one.icc))
-        for source, one in zip(sources, found, strict=True)
-    )
+    frames = [Frame(source, one.pixels) for source, one in zip(sources, found, strict=True)]
     lumas = [luma_small(frame.pixels) for frame in frames]
     return assemble(frames, lumas=lumas, reference=reference), found[0].size
 
@@ -140,6 +137,4 @@ def _smaller(frame: Frame, longest_px: int) -> Frame:
     scale = min(1.0, longest_px / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
     small = cv2.resize(frame.pixels, size, interpolation=cv2.INTER_AREA)
-    if small.dtype == np.uint16:
-        small = cv2.convertScaleAbs(small, alpha=1 / 257)
-    return replace(frame, pixels=np.asarray(small, np.uint8))
+    return replace(frame, pixels=np.asarray(to_depth(np.asarray(small), 8), np.uint8))

@@ -17,12 +17,12 @@ from typing import BinaryIO
 from mefuse import __version__
 from mefuse.batch.manifest import read_manifest
 from mefuse.clock import Progress
-from mefuse.errors import InputError, OutputExistsError, WriteError
+from mefuse.errors import InputError
 from mefuse.gallery.cards import card
 from mefuse.gallery.entries import Entry, read_entries
 from mefuse.gallery.page import page_around, title_of
 from mefuse.gallery.thumbnails import Thumbnails, make_thumbnails
-from mefuse.landing import finish, open_new, put, temporary_for, unwritable
+from mefuse.landing import check_target, replacing
 
 PAGE = "mefuse-report.html"
 BUDGET_BYTES = 60_000  # of a bracket's pictures: 300 brackets make 18 MB
@@ -64,7 +64,7 @@ def write_page(
     """
     records = read_manifest(folder)
     if isinstance(target, Path):
-        _check_target(target, overwrite=overwrite)
+        check_target(target, overwrite)
     entries = read_entries(folder, records)
     if not entries:
         raise InputError(f"{folder}: its manifest tells of no bracket; run `mefuse batch` first")
@@ -123,30 +123,9 @@ def _link(folder: Path, entry: Entry, home: Path) -> str | None:
         return None
 
 
-def _check_target(target: Path, *, overwrite: bool) -> None:
-    """Refuses, before any work, a page that could not be put in its place."""
-    if target.is_dir():
-        raise WriteError(f"{target}: is a folder; name a file in it")
-    if os.path.lexists(target) and not overwrite:
-        raise OutputExistsError(f"{target}: exists; choose another name or add --overwrite")
-    if not target.parent.is_dir():
-        raise WriteError(f"{target}: there is no folder {target.parent}; create it first")
-
-
 def _store(parts: Iterator[bytes], target: Path | BinaryIO, *, overwrite: bool) -> int:
-    """Writes the page, whole or not at all; returns its bytes."""
+    """Writes the page, to a file whole or not at all; returns its bytes."""
     if not isinstance(target, Path):
         return sum(target.write(part) for part in parts)
-    temporary = temporary_for(target)
-    try:
-        with open_new(temporary) as file:
-            try:
-                for part in parts:
-                    file.write(part)
-            except OSError as err:
-                raise unwritable(target, err) from err
-            size, _ = finish(file)
-        put(temporary, target, overwrite=overwrite)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return size
+    with replacing(target, overwrite=overwrite) as file:
+        return sum(file.write(part) for part in parts)

@@ -16,10 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mefuse import containers
 from mefuse.discover import is_raw
 from mefuse.errors import AlignError, MefuseError
-from mefuse.frames import Metadata
 from mefuse.gallery.entries import Entry, File, FrameEntry
 from mefuse.reduced import Pixels8, Reduced, read_reduced
 from mefuse.report import Matrix
@@ -33,7 +31,6 @@ _FARTHEST_PX = 1e5  # that a frame may lie away; more is no hand's
 _FINER = 1.2  # px of a frame per px of its thumbnail; from here on it is averaged first
 _QUALITY = 72  # of JPEG: chosen by eye, blocks just do not show at this size
 _PREFIX = "data:image/jpeg;base64,"
-_LARGEST_PROFILE_BYTES = 2048  # more would take the room of the picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +56,6 @@ class _Large:
     """A picture before it is fitted to the budget, or why there is none."""
 
     pixels: Pixels8 | None = None
-    icc: bytes | None = None
     note: str = ""
 
 
@@ -85,7 +81,7 @@ def _fused(entry: Entry) -> tuple[tuple[int, int] | None, _Large | None]:
     found = _read(entry.picture, _SIDES_PX[0])
     if isinstance(found, _Large):
         return size, found
-    return found.pixels.shape[:2], _Large(found.pixels, found.icc)
+    return found.pixels.shape[:2], _Large(found.pixels)
 
 
 def _frame(frame: FrameEntry, entry: Entry, size: tuple[int, int] | None) -> _Large:
@@ -95,14 +91,14 @@ def _frame(frame: FrameEntry, entry: Entry, size: tuple[int, int] | None) -> _La
     if isinstance(found, _Large):
         return found
     if frame.transform is None or entry.crop is None or size is None:
-        return _Large(found.pixels, found.icc)
+        return _Large(found.pixels)
     try:
         if entry.is_half_size and is_raw(frame.file.path):
             found = replace(found, size=(found.size[0] // 2, found.size[1] // 2))
         to = _within(size, max(size) * share)
-        return _Large(_aligned(found, frame.transform, entry.crop, to), found.icc)
+        return _Large(_aligned(found, frame.transform, entry.crop, to))
     except AlignError as error:  # a transform that no alignment makes
-        return _Large(found.pixels, found.icc, note=str(error))
+        return _Large(found.pixels, note=str(error))
 
 
 def _read(file: File, longest_px: int) -> Reduced | _Large:
@@ -225,13 +221,5 @@ def _encode(large: _Large, longest_px: float) -> Thumbnail:
         pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
     flags = (cv2.IMWRITE_JPEG_QUALITY, _QUALITY, cv2.IMWRITE_JPEG_OPTIMIZE, 1)
     _, jpeg = cv2.imencode(".jpg", pixels, flags)
-    pieces = containers.with_metadata(jpeg.tobytes(), Metadata(icc=_needed(large.icc)))
-    uri = _PREFIX + base64.b64encode(b"".join(pieces)).decode("ascii")
+    uri = _PREFIX + base64.b64encode(jpeg.tobytes()).decode("ascii")
     return Thumbnail(uri, width, height, large.note)
-
-
-def _needed(icc: bytes | None) -> bytes | None:
-    """A profile that a browser needs to show the colours; none for sRGB, which it takes anyway."""
-    if icc is None or len(icc) > _LARGEST_PROFILE_BYTES:
-        return None
-    return None if b"sRGB" in icc or "sRGB".encode("utf-16-be") in icc else icc
