@@ -121,9 +121,10 @@ class _Sheet:
         font = self._fonts[size]
         text = whole = _drawable(text)
         kept = len(whole)
-        while kept and (length := draw.textlength(text, font=font)) > room:
-            kept = min(kept - 1, int(kept * room / length))
-            text = f"{whole[: kept - kept // 2]}\u2026{whole[len(whole) - kept // 2 :]}"
+        while kept > 0 and (length := draw.textlength(text, font=font)) > room:
+            kept = max(0, min(kept - 1, int(kept * room / length)))
+            cut = f"{whole[: kept - kept // 2]}\u2026{whole[len(whole) - kept // 2 :]}"
+            text = cut if kept else ""
         draw.text(at, text, font=font, fill=ink)
         return round(draw.textlength(text, font=font))
 
