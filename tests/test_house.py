@@ -31,8 +31,13 @@ MAY_IMPORT = {
     "report": "slices",
     "device": "errors",
     "cache": "errors",
-    "blend": "",
-    "blend_cpu": "blend features",
+    "depth": "",
+    "gamut": "",
+    "look": "depth gamut settings",
+    "finish": "aligned errors look models settings",
+    "series": "aligned errors finish frames models",
+    "blend": "gamut",
+    "blend_cpu": "blend features gamut",
     "blend_device": "blend features",
     "features": "blend",
     "exif": "frames",
@@ -55,13 +60,13 @@ MAY_IMPORT = {
     "models": "aligned blend cache device errors features slices",
     "weights": "errors models",
     "stream": "aligned blend blend_cpu blend_device cache device features models slices weights",
-    "fuse": "align aligned clock coverage discover errors frames memory models read report "
+    "fuse": "align aligned clock coverage discover errors finish frames memory models read report "
     "settings slices write",
     "synth": "errors frames write",
     "train": "blend cache errors features metrics models synth weights",
     "bench": "align aligned blend cache discover errors fuse metrics models read settings slices "
     "stream synth train transforms weights",
-    "evaluate": "aligned coverage device discover errors frames metrics models read settings "
+    "evaluate": "aligned coverage device discover errors finish frames metrics models read settings "
     "slices stream warp weights",
     "cli": "device errors evaluate fuse models report settings slices synth weights",
 }

@@ -22,6 +22,7 @@ from mefuse.aligned import Aligned
 from mefuse.clock import Clock, Progress
 from mefuse.coverage import common_area
 from mefuse.errors import InputError
+from mefuse.finish import check_look, fuse_with_look
 from mefuse.frames import Bracket
 from mefuse.memory import peak_memory_bytes
 from mefuse.models import Fused, Fuser, find_model, load_fuser
@@ -119,6 +120,7 @@ def _check(output: Output, settings: FuseSettings) -> None:
     size = settings.slice_size
     if isinstance(size, int) and (size <= 0 or size % GRID_PX):
         raise InputError(f"slice size {size}: use a positive multiple of {GRID_PX}, or whole")
+    check_look(settings.look)
     _form(output, settings, is_16_bit=False)
     if isinstance(output, str | Path):
         write.check_target(Path(output), settings.overwrite)
@@ -182,8 +184,10 @@ def _fuse_bracket(
         )
     with clock.step("fuse"):
         fuser = loading.result()
-        fused = fuser.fuse(
+        fused = fuse_with_look(
+            fuser,
             aligned,
+            look=settings.look,
             depth=depth,
             slice_size=_slice_size(settings, crop),
             on_slice=lambda done, total: clock.tell("fuse", done, total),

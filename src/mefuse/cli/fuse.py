@@ -14,6 +14,8 @@ from mefuse.cli.options import (
     DEFAULTS,
     SliceSize,
     json_option,
+    look_options,
+    look_settings,
     loudness_options,
     overwrite_option,
     raw_options,
@@ -86,6 +88,7 @@ from mefuse.settings import Depth, FuseSettings, GhostRemoval
     type=click.Choice(["png", "jpeg", "tiff"]),
     help="Format to write.  [default: by the extension; png to standard output]",
 )
+@look_options
 @raw_options
 @click.option("--null", is_flag=True, help="The list on standard input ends each path with NUL.")
 @overwrite_option
@@ -160,6 +163,7 @@ def _settings(paths: Sequence[str], reference: str | None, options: dict[str, An
         quality=options["quality"],
         overwrite=options["overwrite"],
         raw=raw_settings(options),
+        look=look_settings(options),
     )
 
 

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import click
 
 from mefuse.cli import SHOW_TRACEBACK
-from mefuse.settings import DEMOSAICS, FuseSettings, RawSettings, WhiteBalance
+from mefuse.settings import (
+    CONTRAST_LIMIT,
+    DEMOSAICS,
+    EXPOSURE_LIMIT_EV,
+    SATURATION_LIMIT,
+    FuseSettings,
+    LookPreset,
+    LookSettings,
+    RawSettings,
+    WhiteBalance,
+)
 from mefuse.slices import GRID_PX
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -89,6 +99,58 @@ def raw_settings(options: dict[str, Any]) -> RawSettings:
         white_balance=options["wb"],
         demosaic=options["demosaic"],
         half_size=options["half_size"],
+    )
+
+
+_LOOK = (
+    click.option(
+        "--look",
+        type=click.Choice(get_args(LookPreset)),
+        default=DEFAULTS.look.preset,
+        show_default=True,
+        help="natural: as the frames show it; vivid: more contrast and colour.",
+    ),
+    click.option(
+        "--exposure",
+        type=click.FloatRange(-EXPOSURE_LIMIT_EV, EXPOSURE_LIMIT_EV),
+        default=DEFAULTS.look.exposure_ev,
+        show_default=True,
+        metavar="EV",
+        help="Lighter or darker by so many stops, -2 to 2; nothing is cut off.",
+    ),
+    click.option(
+        "--contrast",
+        type=click.FloatRange(-CONTRAST_LIMIT, CONTRAST_LIMIT),
+        default=DEFAULTS.look.contrast,
+        show_default=True,
+        metavar="X",
+        help="More or less contrast, -1 to 1.",
+    ),
+    click.option(
+        "--saturation",
+        type=click.FloatRange(-SATURATION_LIMIT, SATURATION_LIMIT),
+        default=DEFAULTS.look.saturation,
+        show_default=True,
+        metavar="X",
+        help="More or less colour, -1 (gray) to 1.",
+    ),
+)
+
+
+def look_options(command: Command) -> Command:
+    """Adds --look, --exposure, --contrast and --saturation, for `look_settings`."""
+    for option in reversed(_LOOK):
+        command = option(command)
+    return command
+
+
+def look_settings(options: dict[str, Any]) -> LookSettings:
+    """The look, by the options of `look_options`."""
+    return LookSettings(
+        preset=options["look"],
+        exposure_ev=options["exposure"],
+        contrast=options["contrast"],
+        saturation=options["saturation"],
     )
 
 
