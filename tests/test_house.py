@@ -66,8 +66,8 @@ MAY_IMPORT = {
     "train": "blend cache errors features metrics models synth weights",
     "bench": "align aligned blend cache discover errors fuse metrics models read settings slices "
     "stream synth train transforms weights",
-    "evaluate": "aligned coverage device discover errors finish frames metrics models read settings "
-    "slices stream warp weights",
+    "evaluate": "aligned coverage device discover errors finish frames metrics models read "
+    "settings slices stream warp weights",
     "cli": "device errors evaluate fuse models report settings slices synth weights",
 }
 STEPS = {"discover", "read", "align", "write"}

@@ -46,9 +46,7 @@ def test_the_curve_always_rises_and_keeps_black_and_white(ev: float, contrast: f
 
 
 @pytest.mark.parametrize(("ev", "low", "high"), [(1, 0.8, 1.0), (-1, -1.05, -0.8), (2, 1.5, 2)])
-def test_exposure_changes_middle_gray_by_about_its_stops(
-    ev: float, low: float, high: float
-) -> None:
+def test_exposure_moves_middle_gray_by_about_its_stops(ev: float, low: float, high: float) -> None:
     gray = np.array([0.4614])  # 18 % of linear light
     stops = np.log2(_linear(tone_curve(Rendering(exposure_ev=ev), gray)) / _linear(gray))
     assert low < stops[0] < high
