@@ -128,7 +128,7 @@ def test_slice_sizes(hand_held: HandHeld, fake: FakeFuser, asked: Any, given: in
 def test_progress_tells_every_step_to_its_end(hand_held: HandHeld, fake: FakeFuser) -> None:
     told: list[tuple[str, int, int]] = []
     fuse_files(hand_held.paths, io.BytesIO(), on_progress=lambda *step: told.append(step))
-    assert list(dict.fromkeys(step for step, _, _ in told)) == ["read", "align", "fuse", "write"]
+    assert list(dict.fromkeys(step for step, _, _ in told)) == ["read", "align", "ghosts", "fuse", "write"]
     for step in ("read", "align"):
         assert [done for name, done, _ in told if name == step] == [0, 1, 2, 3, 3]
     assert ("fuse", 1, 2) in told

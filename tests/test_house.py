@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "errors": "",
     "settings": "",
     "frames": "",
+    "plan": "errors",
     "slices": "",
     "clock": "",
     "memory": "",
@@ -42,6 +43,7 @@ MAY_IMPORT = {
     "features": "blend",
     "exif": "frames",
     "containers": "exif frames",
+    "makernotes": "exif",
     "exposure": "frames",
     "noise": "",
     "decode": "containers errors exif",
@@ -62,18 +64,25 @@ MAY_IMPORT = {
     "stream": "aligned blend blend_cpu blend_device cache device features models slices weights",
     "fuse": "align aligned clock coverage discover errors finish frames memory models read report "
     "settings slices write",
+    "group": "containers decode discover errors exif exposure frames makernotes plan raw settings",
     "synth": "errors frames write",
     "train": "blend cache errors features metrics models synth weights",
-    "bench": "align aligned blend cache discover errors fuse metrics models read settings slices "
-    "stream synth train transforms weights",
+    "landing": "errors",
+    "batch": "clock containers errors exif fuse group landing memory models plan report settings "
+    "weights write",
+    "cluster": "batch errors fuse models settings",
+    "bench": "align aligned batch blend cache discover errors fuse group landing metrics models "
+    "plan read settings slices stream synth train transforms weights",
     "evaluate": "aligned coverage device discover errors finish frames metrics models read "
     "settings slices stream warp weights",
-    "cli": "device errors evaluate fuse models report settings slices synth weights",
+    "cli": "batch cluster device errors evaluate fuse group models plan report settings slices "
+    "synth weights",
 }
 STEPS = {"discover", "read", "align", "write"}
 HOME_OF = {  # library -> the only files that may import it
     "click": {"cli"},
     "rich": {"cli"},
+    "distributed": {"cluster"},
     "rawpy": {"raw"},
     "threadpoolctl": {"raw"},
     "skimage": {"metrics"},

@@ -42,6 +42,7 @@ _ICC_CHUNK = _SEGMENT_PAYLOAD - len(_ICC_HEADER) - 2
 
 _SOI, _EOI, _SOS, _APP1, _APP2 = 0xD8, 0xD9, 0xDA, 0xE1, 0xE2
 _STANDALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a length: TEM, RST0..7, SOI
+_FRAME_MARKERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # SOF0..15; the others are tables
 # Scan data ends at a marker that is neither a stuffed zero, a restart nor a fill byte.
 _SCAN_END = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
 
@@ -87,9 +88,27 @@ def _find_jpeg_exif(file: BinaryIO, start: int) -> int | None:
 
 def _find_cr3_exif(file: BinaryIO) -> int | None:
     """Canon CR3: box CMT2 holds the Exif directory as a TIFF structure, near the file's start."""
+    return find_cr3_block(file, b"CMT2")
+
+
+def find_cr3_block(file: BinaryIO, name: bytes) -> int | None:
+    """Gives the offset of the TIFF structure in a box of a Canon CR3, None where it is missing.
+
+    CMT1 holds what is IFD0 in other files, CMT2 the Exif directory, CMT3 the maker note.
+    """
     file.seek(0)
-    at = file.read(64 << 10).find(b"CMT2")
+    at = file.read(64 << 10).find(name)
     return at + 4 if at >= 0 else None
+
+
+def find_jpeg_size(file: BinaryIO) -> tuple[int, int] | None:
+    """Gives (height, width) of a JPEG as stored, from the header of its frame; None without one."""
+    for marker, at, size in jpeg_segments(file):
+        if marker in _FRAME_MARKERS and size >= 5:
+            file.seek(at + 1)
+            height, width = struct.unpack(">HH", file.read(4).ljust(4, b"\0"))
+            return height, width
+    return None
 
 
 def read_metadata(file: BinaryIO) -> Metadata:

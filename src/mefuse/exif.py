@@ -3,13 +3,14 @@
 EXIF is a TIFF structure: directories (IFD) of tagged values. The reader here is small and bounded:
 it follows no chain of directories, so a cycle cannot hold it, it trusts no count, and damage gives
 missing values, never an error. It knows no container (JPEG, PNG, ...): it is told where the TIFF
-header stands. Maker notes are never opened.
+header stands. Maker notes are opened by makernotes.py alone.
 
 Source: Exif 2.32 (CIPA DC-008), TIFF 6.0, BigTIFF.
 """
 
 from __future__ import annotations
 
+import copy
 import io
 import math
 import struct
@@ -21,8 +22,8 @@ from mefuse.frames import Exposure
 ORIENTATION = 0x0112
 ICC_PROFILE = 0x8773
 XMP = 0x02BC
-_EXIF_IFD, _GPS_IFD, _INTEROP_IFD = 0x8769, 0x8825, 0xA005
-_MAKER_NOTE = 0x927C
+EXIF_IFD, _GPS_IFD, _INTEROP_IFD = 0x8769, 0x8825, 0xA005
+MAKER_NOTE = 0x927C
 _EXPOSURE_TIME, _SHUTTER_SPEED = 0x829A, 0x9201
 _F_NUMBER, _APERTURE = 0x829D, 0x9202
 # ISO: the classic tag first; 65535 there means "see the longer tags": recommended exposure
@@ -70,7 +71,7 @@ class TiffReader:
     def __init__(self, file: BinaryIO, base: int = 0) -> None:
         """Reads the header and the first directory."""
         self._file, self._base = file, base
-        head = self._read(0, 16)
+        head = self.bytes_at(0, 16)
         order = {b"II": "<", b"MM": ">"}.get(head[:2])
         magic = struct.unpack_from(f"{order}H", head, 2)[0] if order and len(head) >= 8 else 0
         if magic not in (*_CLASSIC_MAGICS, _BIG_MAGIC):
@@ -80,7 +81,8 @@ class TiffReader:
         self._word, self._word_bytes = ("Q", 8) if self._big else ("I", 4)
         self.main, self._next_slot = self._directory(self._unsigned(8 if self._big else 4))
 
-    def _read(self, offset: int, size: int) -> bytes:
+    def bytes_at(self, offset: int, size: int) -> bytes:
+        """Bytes of the file from `offset` on; fewer where it ends."""
         at = self._base + offset
         if at >= 1 << 63:  # more than a file can have: seek would raise
             return b""
@@ -89,7 +91,7 @@ class TiffReader:
 
     def _unsigned(self, offset: int) -> int:
         """The offset-sized number at `offset`; 0 past the end."""
-        data = self._read(offset, self._word_bytes)
+        data = self.bytes_at(offset, self._word_bytes)
         if len(data) < self._word_bytes:
             return 0
         return int(struct.unpack(self.order + self._word, data)[0])
@@ -97,13 +99,13 @@ class TiffReader:
     def _directory(self, offset: int) -> tuple[dict[int, Entry], int]:
         """The tags of one IFD, and where its pointer to the next IFD stands."""
         count_bytes, entry_bytes = (8, 20) if self._big else (2, 12)
-        raw = self._read(offset, count_bytes) if offset else b""
+        raw = self.bytes_at(offset, count_bytes) if offset else b""
         if len(raw) < count_bytes:
             return {}, 0
         # A TIFF directory holds at most 65,535 entries; a larger BigTIFF count is damage.
         count = min(int.from_bytes(raw, "little" if self.order == "<" else "big"), 0xFFFF)
         start = offset + count_bytes
-        table = self._read(start, count * entry_bytes)
+        table = self.bytes_at(start, count * entry_bytes)
         tags: dict[int, Entry] = {}
         for at in range(0, len(table) - entry_bytes + 1, entry_bytes):
             tag, kind, n = struct.unpack_from(f"{self.order}HH{self._word}", table, at)
@@ -116,6 +118,27 @@ class TiffReader:
         if entry is None or entry.count != 1:
             return {}
         return self._directory(self._unsigned(self.value_slot(entry)))[0]
+
+    def directory_at(self, offset: int) -> dict[int, Entry]:
+        """The tags of the IFD at `offset`; empty where there is none."""
+        return self._directory(offset)[0]
+
+    def shifted(self, offset: int, *, order: str = "") -> TiffReader:
+        """The same reader counting its offsets from `offset`, in another byte order if asked.
+
+        For maker notes, many of which are such structures of their own.
+        """
+        other = copy.copy(self)
+        other._base = self._base + offset
+        other.order = order or self.order
+        other.main, other._next_slot = {}, 0
+        return other
+
+    def value_offset(self, entry: Entry) -> int:
+        """Offset of the bytes of a value."""
+        at = self.value_slot(entry)
+        size = _TYPE_BYTES.get(entry.kind, 0) * entry.count
+        return at if size <= self._word_bytes else self._unsigned(at)
 
     def value_slot(self, entry: Entry) -> int:
         """Offset of a short value itself, or of the pointer to a longer one."""
@@ -136,8 +159,15 @@ class TiffReader:
         if not 0 < size <= limit:
             return b""
         at = self.value_slot(entry)
-        data = self._read(at if size <= self._word_bytes else self._unsigned(at), size)
+        data = self.bytes_at(at if size <= self._word_bytes else self._unsigned(at), size)
         return data if len(data) == size else b""
+
+    def text(self, entry: Entry | None) -> str:
+        """A value as text, up to its first NUL and without blanks around it; empty where absent."""
+        if entry is None or entry.kind not in (2, 7):
+            return ""
+        data = self.value(entry, limit=_LARGEST_COPIED_BYTES)
+        return data.partition(b"\0")[0].decode("utf-8", "replace").strip()
 
     def numbers(self, entry: Entry | None) -> list[float]:
         """A value as finite numbers, at most sixteen; a rational over zero is left out."""
@@ -172,7 +202,11 @@ def read_exposure(file: BinaryIO, base: int = 0) -> Exposure:
         tiff = TiffReader(file, base)
     except ValueError:
         return Exposure()
-    tags = {**tiff.main, **tiff.subdirectory(_EXIF_IFD)}
+    return exposure_of(tiff, {**tiff.main, **tiff.subdirectory(EXIF_IFD)})
+
+
+def exposure_of(tiff: TiffReader, tags: dict[int, Entry]) -> Exposure:
+    """Gives the exposure that these tags of a file tell, by the rules of `read_exposure`."""
 
     def first(tag: int) -> float | None:
         return next(iter(tiff.numbers(tags.get(tag))), None)
@@ -214,7 +248,7 @@ def patched(exif: bytes, *, width: int, height: int) -> bytes | None:
     if tiff is None or not tiff.main or len(exif) > _LARGEST_BLOCK_BYTES:
         return None
     out = bytearray(exif)
-    directories = (tiff.main, tiff.subdirectory(_EXIF_IFD))
+    directories = (tiff.main, tiff.subdirectory(EXIF_IFD))
     _put(out, tiff.main.get(ORIENTATION), 1, order=tiff.order)
     for tags, (width_tag, height_tag) in zip(directories, _PICTURE_SIZE_TAGS, strict=True):
         _put(out, tags.get(width_tag), width, order=tiff.order)
@@ -257,8 +291,8 @@ def extracted(file: BinaryIO, base: int = 0) -> bytes | None:
         return None
     main = {tag: entry for tag in _DESCRIPTIVE if (entry := tiff.main.get(tag))}
     shooting = {tag: entry for tag in _EXPOSURE_TAGS if (entry := tiff.main.get(tag))}
-    shooting |= tiff.subdirectory(_EXIF_IFD)
-    for tag in (_MAKER_NOTE, _INTEROP_IFD):
+    shooting |= tiff.subdirectory(EXIF_IFD)
+    for tag in (MAKER_NOTE, _INTEROP_IFD):
         shooting.pop(tag, None)
     directories = [_copied(tiff, tags) for tags in (main, shooting, tiff.subdirectory(_GPS_IFD))]
     if not any(directories):
@@ -283,7 +317,7 @@ def _copied(tiff: TiffReader, tags: dict[int, Entry]) -> _Values:
 def _laid_out(directories: list[_Values], *, order: str) -> bytes:
     """A TIFF structure of IFD0, Exif IFD and GPS IFD, one after the other."""
     main, *others = directories
-    pointers = {tag: tags for tag, tags in zip((_EXIF_IFD, _GPS_IFD), others, strict=True) if tags}
+    pointers = {tag: tags for tag, tags in zip((EXIF_IFD, _GPS_IFD), others, strict=True) if tags}
     main = dict(main)
     at = 8 + _directory_bytes({**main, **{tag: (_LONG, 1, bytes(4)) for tag in pointers}})
     for tag, tags in pointers.items():

@@ -6,10 +6,10 @@ terminal.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -34,6 +34,7 @@ Output = str | Path | BinaryIO
 
 _DEFAULTS = FuseSettings()
 _SUSPICIOUS_SHARE = 0.4  # of a frame that moved: the busiest scenes drawn for training reach 0.3
+_NO_PIXELS: NDArray[np.uint8] = np.empty((0, 0, 3), np.uint8)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,8 +43,87 @@ class _Result:
 
     fused: Fused
     alignments: tuple[Alignment, ...]
-    aligned: Aligned
+    crop: Rect
+    ghost_shares: tuple[float, ...]
     device: str
+
+
+class Fusion:
+    """One bracket on its way through the pipeline: read, align, fuse, write, then report.
+
+    The steps are called in this order, each once, from any thread: a batch overlaps those of
+    different brackets. After `fuse` only the fused pixels are held, after `write` none.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[str | Path],
+        output: Output,
+        *,
+        settings: FuseSettings = _DEFAULTS,
+        on_progress: Progress | None = None,
+    ) -> None:
+        """Refuses what can be refused before any work; see `fuse_files`."""
+        self._clock = Clock(on_progress)
+        self._output, self._settings = output, settings
+        _check(output, settings)
+        self._sources = discover.find_sources(paths)
+
+    def read(self) -> int:
+        """Decodes the frames; returns how many bytes their pixels take."""
+        with self._clock.step("read", len(self._sources)) as advance:
+            self._bracket = read.read_bracket(
+                self._sources,
+                reference=self._settings.reference,
+                raw=self._settings.raw,
+                on_frame=advance,
+            )
+        return sum(frame.pixels.nbytes for frame in self._bracket.frames)
+
+    def align(self) -> None:
+        """Finds out how the frames lie on the reference, and what moved in them."""
+        self._alignments, self._aligned = _align_bracket(
+            self._bracket, settings=self._settings, clock=self._clock
+        )
+
+    def fuse(self, load: Callable[[], Fuser]) -> int:
+        """Fuses, and lets go of the frames; returns how many bytes the fused pixels take.
+
+        Args:
+            load: gives the model; it may wait until that is loaded.
+        """
+        form = _form(self._output, self._settings, is_16_bit=_is_16_bit(self._bracket))
+        self._format = form.name
+        self._result = _fuse_bracket(
+            self._alignments, self._aligned, load,
+            settings=self._settings, depth=form.depth, clock=self._clock,
+        )  # fmt: skip
+        self._bracket = _without_pixels(self._bracket)
+        del self._aligned
+        self._size = self._result.fused.pixels.shape[:2]
+        return self._result.fused.pixels.nbytes
+
+    def write(self, file: BinaryIO | None = None) -> None:
+        """Writes the fused pixels: into the output, or as its bytes into an open file instead."""
+        target = Path(self._output) if isinstance(self._output, str | Path) else self._output
+        with self._clock.step("write"):
+            write.write_picture(
+                self._result.fused.pixels,
+                target if file is None else file,
+                format=self._format,
+                quality=self._settings.quality,
+                metadata=self._bracket.frames[self._bracket.reference].metadata,
+                overwrite=self._settings.overwrite,
+            )
+        fused = replace(self._result.fused, pixels=_NO_PIXELS)
+        self._result = replace(self._result, fused=fused)
+
+    def report(self) -> FuseReport:
+        """What was done, with the time of each step."""
+        return _report(
+            self._output, self._bracket, self._result,
+            size=self._size, settings=self._settings, seconds=self._clock.seconds(),
+        )  # fmt: skip
 
 
 def fuse_files(
@@ -69,26 +149,13 @@ def fuse_files(
     Raises:
         MefuseError: one of its kinds; then nothing was written.
     """
-    clock = Clock(on_progress)
-    _check(output, settings)
-    sources = discover.find_sources(paths)
+    fusion = Fusion(paths, output, settings=settings, on_progress=on_progress)
     with _loading(settings) as loading:
-        with clock.step("read", len(sources)) as advance:
-            bracket = read.read_bracket(
-                sources, reference=settings.reference, raw=settings.raw, on_frame=advance
-            )
-        form = _form(output, settings, is_16_bit=_is_16_bit(bracket))
-        result = _fuse_bracket(bracket, loading, settings=settings, depth=form.depth, clock=clock)
-    with clock.step("write"):
-        write.write_picture(
-            result.fused.pixels,
-            Path(output) if isinstance(output, str | Path) else output,
-            format=form.name,
-            quality=settings.quality,
-            metadata=bracket.frames[bracket.reference].metadata,
-            overwrite=settings.overwrite,
-        )
-    return _report(output, bracket, result, settings=settings, seconds=clock.seconds())
+        fusion.read()
+        fusion.align()
+        fusion.fuse(loading.result)
+    fusion.write()
+    return fusion.report()
 
 
 def fuse_pixels(
@@ -110,7 +177,11 @@ def fuse_pixels(
     bracket = read.bracket_of_pixels(frames, reference=settings.reference)
     depth: Depth = settings.depth or (16 if _is_16_bit(bracket) else 8)
     with _loading(settings) as loading:
-        result = _fuse_bracket(bracket, loading, settings=settings, depth=depth, clock=Clock())
+        clock = Clock()
+        alignments, aligned = _align_bracket(bracket, settings=settings, clock=clock)
+        result = _fuse_bracket(
+            alignments, aligned, loading.result, settings=settings, depth=depth, clock=clock
+        )
     return result.fused.pixels
 
 
@@ -145,22 +216,22 @@ def _is_16_bit(bracket: Bracket) -> bool:
     return bracket.frames[0].pixels.dtype == np.uint16
 
 
+def load_model(settings: FuseSettings) -> Fuser:
+    """The model that these settings ask for, loaded and on its device; see `models.load_fuser`."""
+    return load_fuser(settings.model, device=settings.device)
+
+
 @contextmanager
 def _loading(settings: FuseSettings) -> Iterator[Future[Fuser]]:
     """The model while it loads beside the reading: importing torch takes longer than decoding."""
     with ThreadPoolExecutor(1, thread_name_prefix="load") as pool:
-        yield pool.submit(load_fuser, settings.model, device=settings.device)
+        yield pool.submit(load_model, settings)
 
 
-def _fuse_bracket(
-    bracket: Bracket,
-    loading: Future[Fuser],
-    *,
-    settings: FuseSettings,
-    depth: int,
-    clock: Clock,
-) -> _Result:
-    """Aligns, crops and fuses."""
+def _align_bracket(
+    bracket: Bracket, *, settings: FuseSettings, clock: Clock
+) -> tuple[tuple[Alignment, ...], Aligned]:
+    """Aligns, finds the area to fuse and what moved in it."""
     pixels = [frame.pixels for frame in bracket.frames]
     with clock.step("align", len(pixels)) as advance:
         if settings.align and len(pixels) > 1:
@@ -182,17 +253,36 @@ def _fuse_bracket(
             reference=bracket.reference,
             ghost=settings.ghost,
         )
+    return alignments, aligned
+
+
+def _fuse_bracket(
+    alignments: tuple[Alignment, ...],
+    aligned: Aligned,
+    load: Callable[[], Fuser],
+    *,
+    settings: FuseSettings,
+    depth: int,
+    clock: Clock,
+) -> _Result:
+    """Fuses what is aligned."""
     with clock.step("fuse"):
-        fuser = loading.result()
+        fuser = load()
         fused = fuse_with_look(
             fuser,
             aligned,
             look=settings.look,
             depth=depth,
-            slice_size=_slice_size(settings, crop),
+            slice_size=_slice_size(settings, aligned.crop),
             on_slice=lambda done, total: clock.tell("fuse", done, total),
         )
-    return _Result(fused, alignments, aligned, fuser.device)
+    return _Result(fused, alignments, aligned.crop, aligned.ghost_shares, fuser.device)
+
+
+def _without_pixels(bracket: Bracket) -> Bracket:
+    """The same bracket, its frames' pixels let go: what is left is what a report tells."""
+    frames = tuple(replace(frame, pixels=_NO_PIXELS) for frame in bracket.frames)
+    return replace(bracket, frames=frames)
 
 
 def _unaligned(is_reference: bool) -> Alignment:
@@ -212,20 +302,20 @@ def _report(
     bracket: Bracket,
     result: _Result,
     *,
+    size: tuple[int, int],
     settings: FuseSettings,
     seconds: dict[str, float],
 ) -> FuseReport:
     """What was done."""
-    height, width = result.fused.pixels.shape[:2]
-    frames = tuple(_frame_report(bracket, result, index) for index in range(len(result.alignments)))
+    frames = tuple(_frame_report(bracket, result, index) for index in range(len(bracket.frames)))
     return FuseReport(
         output=_name_of(output),
         model=settings.model,
         device=result.device,
-        size=(height, width),
+        size=size,
         reference=frames[bracket.reference].path,
         frames=frames,
-        crop=result.aligned.crop,
+        crop=result.crop,
         seconds=seconds,
         peak_memory_bytes=peak_memory_bytes(),
         cache_bytes=result.fused.cache_bytes,
@@ -248,7 +338,7 @@ def _frame_report(bracket: Bracket, result: _Result, index: int) -> FrameReport:
         shift_px=round(alignment.shift_px, 3),
         residual_px=None if alignment.residual_px is None else round(alignment.residual_px, 3),
         method=alignment.method,
-        ghost_share=round(result.aligned.ghost_shares[index], 4),
+        ghost_share=round(result.ghost_shares[index], 4),
     )
 
 
@@ -265,7 +355,7 @@ def _warnings(bracket: Bracket, result: _Result, *, settings: FuseSettings) -> t
     collected += [
         f"{frame.source.path}: {share:.0%} of it differ from the reference and were replaced; "
         "look whether the frames show one scene, or leave it out"
-        for frame, share in zip(bracket.frames, result.aligned.ghost_shares, strict=True)
+        for frame, share in zip(bracket.frames, result.ghost_shares, strict=True)
         if share > _SUSPICIOUS_SHARE
     ]
     return tuple(dict.fromkeys(collected))

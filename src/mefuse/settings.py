@@ -12,6 +12,7 @@ Depth = Literal[8, 16]
 GhostRemoval = Literal["off", "auto", "strong"]
 WhiteBalance = Literal["camera", "auto", "daylight"] | tuple[float, float, float]
 LookPreset = Literal["natural", "vivid"]
+Prefer = Literal["raw", "jpeg"]
 RawSpace = Literal["srgb", "p3", "adobe-rgb", "prophoto"]
 
 # Ways to demosaic that LibRaw has unless it was built with its GPL packs.
@@ -70,3 +71,14 @@ class FuseSettings:
     overwrite: bool = False
     raw: RawSettings = RawSettings()
     look: LookSettings = LookSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSettings:
+    """Everything that decides which files become which brackets."""
+
+    recursive: bool = False  # look into the folders of a folder
+    prefer: Prefer = "raw"  # which file of a RAW+JPEG pair is used
+    size: int | None = None  # frames of every bracket; None: as the exposures tell
+    gap_s: float | None = None  # longest pause between two frames; None: chosen from the exposures
+    by_folder: bool = False  # every folder is one bracket
