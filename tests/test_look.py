@@ -40,7 +40,8 @@ def picture(rng: np.random.Generator) -> np.ndarray:
 @settings(max_examples=40, deadline=None)
 @given(st.floats(-3.5, 3.5), st.floats(-1, 1))
 def test_the_curve_always_rises_and_keeps_black_and_white(ev: float, contrast: float) -> None:
-    curve = tone_curve(Rendering(exposure_ev=ev, contrast=contrast), CODES)
+    rendering = Rendering(exposure_ev=ev / 2, contrast=contrast, series_ev=ev / 2)
+    curve = tone_curve(rendering, CODES)
     assert (np.diff(curve) > 0).all()  # so nothing is cut off at either end
     assert curve[[0, -1]] == pytest.approx([0, 1], abs=1e-9)
 
@@ -132,10 +133,22 @@ def test_presets_and_controls_join() -> None:
 
 def test_a_series_moves_each_picture_to_its_key_within_bounds() -> None:
     series = LookSettings(series_key_ev=0.8, exposure_ev=0.1)
-    assert choose_rendering(series, key_ev=0.3).exposure_ev == pytest.approx(0.6)
-    assert choose_rendering(series, key_ev=0.8).exposure_ev == pytest.approx(0.1)
-    far = choose_rendering(series, key_ev=9.0).exposure_ev
-    assert far == pytest.approx(0.1 - SERIES_LIMIT_EV)
+    assert choose_rendering(series, key_ev=0.3).series_ev == pytest.approx(0.5)
+    assert choose_rendering(series, key_ev=0.8) == Rendering(0.1)
+    assert choose_rendering(series, key_ev=9.0).series_ev == -SERIES_LIMIT_EV
+    assert choose_rendering(series) == Rendering(0.1)  # nothing is known of the picture
+
+
+def test_colour_hardly_follows_what_luma_gains_for_a_series(picture: np.ndarray) -> None:
+    own = apply_look(picture.copy(), Rendering(exposure_ev=1.0), depth=16)
+    shared = apply_look(picture.copy(), Rendering(series_ev=1.0), depth=16)
+    weights = np.array([0.299, 0.587, 0.114])
+    assert np.abs(own @ weights - shared @ weights).max() < 4
+    luma = picture @ weights
+    middle = (luma > 10000) & (luma < 30000)  # where all of the colour has room
+    spreads = [np.ptp(p.astype(float), axis=2)[middle].mean() for p in (picture, shared, own)]
+    assert spreads[0] < spreads[1] < 1.15 * spreads[0]
+    assert spreads[2] > 1.15 * spreads[0]
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

@@ -28,6 +28,10 @@ Curve = NDArray[np.float32]
 # Contrast and saturation of each preset, joined with the controls. Vivid: chosen by eye.
 PRESETS: dict[LookPreset, tuple[float, float]] = {"natural": (0.0, 0.0), "vivid": (0.3, 0.35)}
 SERIES_LIMIT_EV = 1.5  # no bracket of a series is made lighter or darker by more
+# Of what luma gains or loses for the series, colour follows by this power. Models give a place much
+# the same colour in whatever key they give its luma, so 1 sets neighbours' colours apart: measured,
+# their chroma steps by 0.0022 with 1, 0.0007 with 0.35, 0.0004 with 0.1 and 0.2, 0.0006 with 0.
+SERIES_FOLLOW = 0.15
 SAMPLED_PX = 256  # rows or columns looked at, or up to twice as many; a median needs no more
 # Luma and peak between which a frame tells how light the scene is: neither noise nor clipped.
 TELLING = (0.03, 0.94)
@@ -43,11 +47,15 @@ _STRIP_PIXELS = 2**18  # of a strip; its planes stay in the cache
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """What is done to the pixels of one picture; see `LookSettings`."""
+    """What is done to the pixels of one picture; see `LookSettings`.
+
+    `series_ev` brings it to the key of its series, before all else.
+    """
 
     exposure_ev: float = 0.0
     contrast: float = 0.0
     saturation: float = 0.0
+    series_ev: float = 0.0
 
     @property
     def is_neutral(self) -> bool:
@@ -63,9 +71,10 @@ def choose_rendering(settings: LookSettings, *, key_ev: float | None = None) -> 
         shift = settings.series_key_ev - key_ev
         shift = max(-SERIES_LIMIT_EV, min(shift, SERIES_LIMIT_EV))
     return Rendering(
-        settings.exposure_ev + shift,
+        settings.exposure_ev,
         min(contrast + settings.contrast, 1.0),
         min((1 + saturation) * (1 + settings.saturation) - 1, 1.0),  # -1 is gray in any preset
+        shift,
     )
 
 
@@ -116,20 +125,26 @@ def apply_look(pixels: NDArray[Any], rendering: Rendering, *, depth: int) -> NDA
 
 def tone_curve(rendering: Rendering, luma: Values) -> Values:
     """Luma after rendering, 0..1 to 0..1, sRGB-encoded: always rising, black and white stay."""
-    if rendering.exposure_ev:
-        light, factor = _linear(luma), 2.0**rendering.exposure_ev
-        light = factor * light / (1 + (factor**_BEND - 1) * light**_BEND) ** (1 / _BEND)
-        luma = _encoded(light)
+    luma = _exposed(luma, rendering.series_ev + rendering.exposure_ev)
     amount = rendering.contrast * (_CONTRAST_UP if rendering.contrast > 0 else _CONTRAST_DOWN)
     return luma + amount * luma * (1 - luma) * (2 * luma - 1)
+
+
+def _exposed(luma: Values, stops: float) -> Values:
+    """Luma with so many stops more light."""
+    if stops == 0:
+        return luma
+    light, factor = _linear(luma), 2.0**stops
+    return _encoded(factor * light / (1 + (factor**_BEND - 1) * light**_BEND) ** (1 / _BEND))
 
 
 def _curves(rendering: Rendering) -> tuple[Curve, Curve]:
     """For every code of 16 bits of luma: the code after rendering, and what colour follows by."""
     luma = np.arange(_CODES) / (_CODES - 1)
     rendered = np.clip(tone_curve(rendering, luma), 0, 1)
+    in_key = _exposed(luma, rendering.series_ev)
     follow = np.ones_like(luma)
-    follow[1:] = rendered[1:] / luma[1:]
+    follow[1:] = rendered[1:] / in_key[1:] * (in_key[1:] / luma[1:]) ** SERIES_FOLLOW
     follow[0] = follow[1]
     return (rendered * (_CODES - 1)).astype(np.float32), follow.astype(np.float32)
 
