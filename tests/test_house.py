@@ -32,11 +32,15 @@ MAY_IMPORT = {
     "report": "slices",
     "device": "errors",
     "cache": "errors",
-    "blend": "",
-    "blend_cpu": "blend features",
+    "depth": "",
+    "gamut": "",
+    "look": "depth gamut settings",
+    "finish": "aligned errors look models settings",
+    "series": "aligned errors finish frames models",
+    "blend": "gamut",
+    "blend_cpu": "blend features gamut",
     "blend_device": "blend features",
     "features": "blend",
-    "depth": "",
     "profiles": "",
     "boxes": "",
     "jxl_header": "",
@@ -72,18 +76,19 @@ MAY_IMPORT = {
     "models": "aligned blend cache device errors features slices",
     "weights": "errors models",
     "stream": "aligned blend blend_cpu blend_device cache device features models slices weights",
-    "fuse": "align aligned clock colour coverage deliver depth discover errors frames memory "
-    "models profiles provenance read report settings slices write",
+    "fuse": "align aligned clock colour coverage deliver depth discover errors finish frames "
+    "memory models profiles provenance read report settings slices write",
     "group": "containers decode discover errors exif exposure frames makernotes plan raw settings",
     "synth": "errors frames write",
     "train": "blend cache errors features metrics models synth weights",
     "batch": "clock containers errors exif fuse group landing memory models plan report settings "
     "weights wholeness write",
     "cluster": "batch errors fuse models settings",
-    "bench": "align aligned batch blend cache colour discover errors exposure fuse group landing "
-    "metrics models plan read settings slices stream synth train transforms weights",
-    "evaluate": "aligned coverage device discover errors frames metrics models read settings "
-    "slices stream warp weights",
+    "bench": "align aligned batch blend cache colour discover errors evaluate exposure finish fuse "
+    "gamut group landing metrics models plan read series settings slices stream synth train "
+    "transforms weights",
+    "evaluate": "aligned coverage device discover errors finish frames metrics models read "
+    "settings slices stream warp weights",
     "cli": "batch cluster device errors evaluate fuse group models plan report settings slices "
     "synth weights",
 }

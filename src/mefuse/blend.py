@@ -22,6 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mefuse.gamut import LUMA
+
 BANDS = 6  # bands with weights of their own; deeper ones share one weight map
 FINE = 3  # bands blended region by region; 2**FINE is the grid of features and maps
 LOGITS = BANDS + 2  # per frame: bands, deep bands, chroma
@@ -42,7 +44,6 @@ CLIP_START, CLIP_END, CLIP_SHARE = 0.85, 1.0, 0.05
 FOLLOW_UP, FOLLOW_DOWN = 0.75, 0.35
 FOLLOW_LIMITS = (0.4, 3.0)
 FOLLOW_FLOOR = 0.05
-LUMA = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True, slots=True)
