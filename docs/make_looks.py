@@ -45,9 +45,7 @@ def _cell(frames: list[str], look: LookSettings, label: str, folder: Path) -> np
     height = round(fused.shape[0] * WIDTH / fused.shape[1])
     small = cv2.resize(fused, (WIDTH, height), interpolation=cv2.INTER_AREA)
     below = np.full((LABEL, WIDTH, 3), 255, np.uint8)
-    cv2.putText(
-        below, label, (4, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (40, 40, 40), 1, cv2.LINE_AA
-    )
+    cv2.putText(below, label, (4, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (40, 40, 40), 1, cv2.LINE_AA)
     cell = np.vstack([small, below])
     return cv2.copyMakeBorder(cell, 0, 0, 0, GAP, cv2.BORDER_CONSTANT, value=(255, 255, 255))
 
