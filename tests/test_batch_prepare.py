@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from batch_helpers import write_bracket
 from mefuse.batch.local import LocalEngine
-from mefuse.batch.manifest import MANIFEST
+from mefuse.batch.manifest import MANIFEST, read_manifest
 from mefuse.batch.prepare import BatchRequest, prepare
+from mefuse.containers import kind_of
 from mefuse.errors import InputError, WriteError
 from mefuse.plan import LeftOut
 from mefuse.settings import FuseSettings, GroupSettings
@@ -64,3 +66,28 @@ def test_no_brackets_and_no_folder_are_told(tmp_path: Path) -> None:
     (tmp_path / "out").touch()
     with pytest.raises(WriteError, match="is no folder"):
         prepare(BatchRequest(tmp_path / "out", paths=(tmp_path / "card",)))
+
+
+@pytest.mark.parametrize(("format", "ext"), [("avif", "avif"), ("jpeg", "jpg"), ("tiff", "tiff")])
+def test_names_formats_and_colours(tmp_path: Path, format: str, ext: str) -> None:
+    write_bracket(tmp_path / "card", 0)
+    settings = FuseSettings(model="mertens", format=format, output_profile="p3", strip="gps")
+    request = BatchRequest(
+        tmp_path / "out", paths=(tmp_path / "card",), fuse=settings, group=THREES
+    )
+    batch = prepare(request)
+    assert [job.name for job in batch.jobs] == [f"IMG_00_0-IMG_00_2.{ext}"]
+    assert batch.run(LocalEngine(settings)).count("fused") == 1
+    record = read_manifest(tmp_path / "out")[-1].content
+    assert record["profile"] == "Display P3"
+    assert (record["settings"]["output_profile"], record["settings"]["strip"]) == ("p3", "gps")
+    assert kind_of(batch.jobs[0].target.read_bytes()[:32]) == format
+    assert [decision.action for _, decision in prepare(request).decisions()] == ["skip"]
+    other = replace(request, fuse=replace(settings, output_profile="keep"))
+    assert [decision.action for _, decision in prepare(other).decisions()] == ["refuse"]
+
+
+def test_aligned_frames_of_many_brackets_are_refused(tmp_path: Path) -> None:
+    settings = FuseSettings(save_aligned=str(tmp_path / "aligned"))
+    with pytest.raises(InputError, match="saves no aligned frames"):
+        prepare(BatchRequest(tmp_path / "out", paths=(tmp_path,), fuse=settings))

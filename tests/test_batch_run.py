@@ -25,7 +25,18 @@ from mefuse.settings import FuseSettings
 from mefuse.slices import Rect
 
 REPORT = FuseReport(
-    "-", "fake", "cpu", (1, 1), "a", (), Rect(0, 0, 1, 1), {"total": 0.1}, None, 0, ("look",)
+    "-",
+    "sRGB",
+    "fake",
+    "cpu",
+    (1, 1),
+    "a",
+    (),
+    Rect(0, 0, 1, 1),
+    {"total": 0.1},
+    None,
+    0,
+    ("look",),
 )
 
 

@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from conftest import HandHeld
 from helpers import encoded, exposed, textured_light
 from mefuse.bench import grouping
 from mefuse.bench.card import Camera, Exposed, exif_of, with_exif
 from mefuse.errors import InputError, ReadError
+from mefuse.fuse import fuse_files
 from mefuse.group.run import find_brackets
 from mefuse.plan import LeftOut, Plan, PlannedBracket
-from mefuse.settings import GroupSettings
+from mefuse.settings import FuseSettings, GroupSettings
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 BLANK = encoded(np.zeros((32, 48, 3), np.uint8), ".jpg")
@@ -375,3 +377,14 @@ def test_real_brackets() -> None:
     plan = plan_of([SHARED / "brackets" / name for name in folders])
     assert {b.frames[0].parent.name: len(b.frames) for b in plan.brackets} == folders
     assert plan.left_out == ()
+
+
+@pytest.mark.parametrize("ext", ["png", "jpg", "tif", "webp", "avif", "jxl"])
+def test_own_pictures_are_known_in_every_format(
+    hand_held: HandHeld, tmp_path: Path, ext: str
+) -> None:
+    fused = tmp_path / f"fused.{ext}"
+    fuse_files(hand_held.paths, fused, settings=FuseSettings(model="mertens"))
+    plan = find_brackets([*hand_held.paths, fused], settings=GroupSettings())
+    assert [bracket.frames for bracket in plan.brackets] == [hand_held.paths]
+    assert [(left.path, left.reason) for left in plan.left_out] == [(fused, "was fused by mefuse")]

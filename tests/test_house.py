@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "errors": "",
     "settings": "",
     "frames": "",
-    "plan": "errors",
+    "plan": "errors landing",
     "slices": "",
     "clock": "",
     "memory": "",
@@ -41,16 +41,27 @@ MAY_IMPORT = {
     "blend_cpu": "blend features gamut",
     "blend_device": "blend features",
     "features": "blend",
+    "profiles": "",
+    "boxes": "",
+    "jxl_header": "",
+    "heif": "boxes colour containers errors jxl_header",
+    "xmp": "",
     "exif": "frames",
-    "containers": "exif frames",
+    "exif_layout": "exif",
+    "exif_extract": "exif exif_layout",
+    "exif_copy": "exif exif_layout frames",
+    "containers": "boxes exif exif_extract frames jxl_header profiles xmp",
+    "wholeness": "containers",
     "makernotes": "exif",
+    "colour": "depth exif frames profiles",
+    "provenance": "depth exif_copy frames xmp",
     "exposure": "frames",
     "noise": "",
-    "decode": "containers errors exif",
+    "decode": "boxes containers errors exif heif wholeness",
     "raw": "containers errors exif exposure frames memory settings slices",
     "bracket": "errors exposure frames",
     "discover": "containers errors exif frames",
-    "read": "bracket containers decode errors exif exposure frames raw settings",
+    "read": "bracket colour containers decode errors exif exposure frames raw settings",
     "registration": "transforms views",
     "coverage": "errors slices transforms",
     "align": "coverage errors registration transforms views",
@@ -58,21 +69,24 @@ MAY_IMPORT = {
     "response": "",
     "ghosts": "response settings slices",
     "aligned": "ghosts settings slices warp",
-    "write": "containers errors exif frames",
+    "landing": "errors",
+    "write": "boxes colour containers errors exif exif_copy exif_layout frames landing profiles "
+    "xmp",
+    "deliver": "aligned colour depth errors frames profiles provenance settings write",
     "models": "aligned blend cache device errors features slices",
     "weights": "errors models",
     "stream": "aligned blend blend_cpu blend_device cache device features models slices weights",
-    "fuse": "align aligned clock coverage discover errors finish frames memory models read report "
-    "settings slices write",
+    "fuse": "align aligned clock colour coverage deliver depth discover errors finish frames "
+    "memory models profiles provenance read report settings slices write",
     "group": "containers decode discover errors exif exposure frames makernotes plan raw settings",
     "synth": "errors frames write",
     "train": "blend cache errors features metrics models synth weights",
-    "landing": "errors",
     "batch": "clock containers errors exif fuse group landing memory models plan report settings "
-    "weights write",
+    "weights wholeness write",
     "cluster": "batch errors fuse models settings",
-    "bench": "align aligned batch blend cache discover errors evaluate finish fuse gamut group "
-    "landing metrics models plan read series settings slices stream synth train transforms weights",
+    "bench": "align aligned batch blend cache colour discover errors evaluate exposure finish fuse "
+    "gamut group landing metrics models plan read series settings slices stream synth train "
+    "transforms weights",
     "evaluate": "aligned coverage device discover errors finish frames metrics models read "
     "settings slices stream warp weights",
     "cli": "batch cluster device errors evaluate fuse group models plan report settings slices "
@@ -101,6 +115,9 @@ HOME_OF = {  # library -> the only files that may import it
     }
     | {"weights", "bench", "evaluate"},
     "safetensors": {"weights"},
+    "imagecodecs": {"colour", "heif", "write"},
+    "pillow_heif": {"heif"},
+    "OpenEXR": {"synth", "write"},
 }
 SPEAKS = {"cli", "bench", "train"}  # commands: they may print and exit
 

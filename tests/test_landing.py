@@ -76,3 +76,23 @@ def test_leftovers_are_those_of_this_target_alone(tmp_path: Path) -> None:
 def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(WriteError, match="no such file"):
         landing.open_new(tmp_path / "absent" / "x.part")
+
+
+def test_a_file_takes_its_place_only_when_all_went_well(tmp_path: Path) -> None:
+    target = tmp_path / "fused.png"
+    target.write_bytes(b"old")
+    with pytest.raises(ValueError, match="stop"), landing.replacing(target, overwrite=True) as file:
+        file.write(b"half")
+        raise ValueError("stop")
+    assert (target.read_bytes(), list(tmp_path.iterdir())) == (b"old", [target])
+    with landing.replacing(target, overwrite=True) as file:
+        file.write(b"new")
+    assert (target.read_bytes(), list(tmp_path.iterdir())) == (b"new", [target])
+    with pytest.raises(OutputExistsError), landing.replacing(target, overwrite=False) as file:
+        file.write(b"newer")
+    with (
+        pytest.raises(WriteError, match=r"fused\.png: writing failed \(no space left"),
+        landing.replacing(target, overwrite=True),
+    ):
+        raise OSError(28, "No space left on device")
+    assert (target.read_bytes(), list(tmp_path.iterdir())) == (b"new", [target])

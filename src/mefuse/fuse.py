@@ -16,18 +16,20 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from mefuse import discover, read, write
+from mefuse import __version__, colour, deliver, discover, profiles, read, write
 from mefuse.align import Alignment, align_frames
 from mefuse.aligned import Aligned
 from mefuse.clock import Clock, Progress
 from mefuse.coverage import common_area
-from mefuse.errors import InputError
+from mefuse.depth import to_depth
+from mefuse.errors import FormatError, InputError
 from mefuse.finish import check_look, fuse_with_look
 from mefuse.frames import Bracket
 from mefuse.memory import peak_memory_bytes
 from mefuse.models import Fused, Fuser, find_model, load_fuser
+from mefuse.provenance import Making
 from mefuse.report import FrameReport, FuseReport
-from mefuse.settings import Depth, FuseSettings
+from mefuse.settings import FuseSettings, RawSettings
 from mefuse.slices import GRID_PX, Rect
 
 Output = str | Path | BinaryIO
@@ -52,7 +54,8 @@ class Fusion:
     """One bracket on its way through the pipeline: read, align, fuse, write, then report.
 
     The steps are called in this order, each once, from any thread: a batch overlaps those of
-    different brackets. After `fuse` only the fused pixels are held, after `write` none.
+    different brackets. After `fuse` only the fused pixels are held, and the frames where they are
+    to be written too; after `write` none.
     """
 
     def __init__(
@@ -70,14 +73,18 @@ class Fusion:
         self._sources = discover.find_sources(paths)
 
     def read(self) -> int:
-        """Decodes the frames; returns how many bytes their pixels take."""
+        """Decodes the frames, in the reference's colours; returns the bytes of their pixels."""
         with self._clock.step("read", len(self._sources)) as advance:
             self._bracket = read.read_bracket(
                 self._sources,
                 reference=self._settings.reference,
-                raw=self._settings.raw,
+                raw=_raw_settings(self._settings),
                 on_frame=advance,
             )
+            self._bracket = colour.in_one_space(self._bracket)
+        self._form = _form(self._output, self._settings, is_16_bit=_is_16_bit(self._bracket))
+        size = self._bracket.frames[0].size
+        write.check_size(self._form, *size, name=_name_of(self._output))
         return sum(frame.pixels.nbytes for frame in self._bracket.frames)
 
     def align(self) -> None:
@@ -87,41 +94,46 @@ class Fusion:
         )
 
     def fuse(self, load: Callable[[], Fuser]) -> int:
-        """Fuses, and lets go of the frames; returns how many bytes the fused pixels take.
+        """Fuses, and lets go of what is not to be written; returns how many bytes are still held.
 
         Args:
             load: gives the model; it may wait until that is loaded.
         """
-        form = _form(self._output, self._settings, is_16_bit=_is_16_bit(self._bracket))
-        self._format = form.name
+        depth = deliver.depth_to_fuse(self._form, self._bracket, self._settings)
         self._result = _fuse_bracket(
             self._alignments, self._aligned, load,
-            settings=self._settings, depth=form.depth, clock=self._clock,
+            settings=self._settings, depth=depth, clock=self._clock,
         )  # fmt: skip
+        self._layers = self._aligned if deliver.wants_frames(self._settings) else None
         self._bracket = _without_pixels(self._bracket)
         del self._aligned
-        self._size = self._result.fused.pixels.shape[:2]
-        return self._result.fused.pixels.nbytes
+        pixels = self._result.fused.pixels
+        self._size = pixels.shape[:2]
+        held = () if self._layers is None else self._layers.frames
+        return pixels.nbytes + sum(frame.nbytes for frame in held)
 
     def write(self, file: BinaryIO | None = None) -> None:
         """Writes the fused pixels: into the output, or as its bytes into an open file instead."""
         target = Path(self._output) if isinstance(self._output, str | Path) else self._output
         with self._clock.step("write"):
-            write.write_picture(
+            self._delivery = deliver.deliver(
                 self._result.fused.pixels,
                 target if file is None else file,
-                format=self._format,
-                quality=self._settings.quality,
-                metadata=self._bracket.frames[self._bracket.reference].metadata,
-                overwrite=self._settings.overwrite,
+                name=str(target) if isinstance(target, Path) else "standard output",
+                form=self._form,
+                bracket=self._bracket,
+                aligned=self._layers,
+                making=_making(self._bracket, self._settings),
+                settings=self._settings,
             )
+        self._layers = None
         fused = replace(self._result.fused, pixels=_NO_PIXELS)
         self._result = replace(self._result, fused=fused)
 
     def report(self) -> FuseReport:
         """What was done, with the time of each step."""
         return _report(
-            self._output, self._bracket, self._result,
+            self._output, self._bracket, self._result, self._delivery,
             size=self._size, settings=self._settings, seconds=self._clock.seconds(),
         )  # fmt: skip
 
@@ -175,14 +187,18 @@ def fuse_pixels(
         MefuseError: one of its kinds.
     """
     bracket = read.bracket_of_pixels(frames, reference=settings.reference)
-    depth: Depth = settings.depth or (16 if _is_16_bit(bracket) else 8)
+    depth = settings.depth or (16 if _is_16_bit(bracket) else 8)
+    if depth not in (8, 16):
+        raise InputError(f"depth {depth}: pixels in memory have 8 or 16 bits; choose one of them")
+    # 16 bits become 8 in one place, with a dither; a model would round.
+    fusing = 16 if _is_16_bit(bracket) else depth
     with _loading(settings) as loading:
         clock = Clock()
         alignments, aligned = _align_bracket(bracket, settings=settings, clock=clock)
         result = _fuse_bracket(
-            alignments, aligned, loading.result, settings=settings, depth=depth, clock=clock
+            alignments, aligned, loading.result, settings=settings, depth=fusing, clock=clock
         )
-    return result.fused.pixels
+    return to_depth(result.fused.pixels, depth)
 
 
 def _check(output: Output, settings: FuseSettings) -> None:
@@ -192,9 +208,13 @@ def _check(output: Output, settings: FuseSettings) -> None:
     if isinstance(size, int) and (size <= 0 or size % GRID_PX):
         raise InputError(f"slice size {size}: use a positive multiple of {GRID_PX}, or whole")
     check_look(settings.look)
-    _form(output, settings, is_16_bit=False)
+    form = _form(output, settings, is_16_bit=False)
+    if settings.layers and form.name != "tiff":
+        raise FormatError(f"{_name_of(output)}: only TIFF holds layers; use .tiff")
     if isinstance(output, str | Path):
         write.check_target(Path(output), settings.overwrite)
+    if settings.save_aligned is not None:
+        deliver.check_folder(Path(settings.save_aligned), overwrite=settings.overwrite)
 
 
 def _form(output: Output, settings: FuseSettings, *, is_16_bit: bool) -> write.OutputFormat:
@@ -205,6 +225,14 @@ def _form(output: Output, settings: FuseSettings, *, is_16_bit: bool) -> write.O
         depth=settings.depth,
         source_is_16_bit=is_16_bit,
     )
+
+
+def _raw_settings(settings: FuseSettings) -> RawSettings:
+    """How to develop raw files: into the output's colours, where sRGB would not hold them."""
+    match settings.output_profile:
+        case "p3" | "adobe-rgb" | "prophoto" as space if settings.raw.space == "srgb":
+            return replace(settings.raw, space=space, profile=profiles.standard(space))
+    return settings.raw
 
 
 def _name_of(output: Output) -> str:
@@ -285,6 +313,12 @@ def _without_pixels(bracket: Bracket) -> Bracket:
     return replace(bracket, frames=frames)
 
 
+def _making(bracket: Bracket, settings: FuseSettings) -> Making:
+    """How the picture was made, for its history."""
+    names = [frame.source.path.name for frame in bracket.frames]
+    return Making(__version__, settings.model, names)
+
+
 def _unaligned(is_reference: bool) -> Alignment:
     """A frame left where it is."""
     return Alignment(np.eye(3), 0.0, None, "reference" if is_reference else "none")
@@ -301,6 +335,7 @@ def _report(
     output: Output,
     bracket: Bracket,
     result: _Result,
+    delivery: deliver.Delivery,
     *,
     size: tuple[int, int],
     settings: FuseSettings,
@@ -310,6 +345,7 @@ def _report(
     frames = tuple(_frame_report(bracket, result, index) for index in range(len(bracket.frames)))
     return FuseReport(
         output=_name_of(output),
+        profile=delivery.profile,
         model=settings.model,
         device=result.device,
         size=size,
@@ -319,7 +355,7 @@ def _report(
         seconds=seconds,
         peak_memory_bytes=peak_memory_bytes(),
         cache_bytes=result.fused.cache_bytes,
-        warnings=_warnings(bracket, result, settings=settings),
+        warnings=(*_warnings(bracket, result, settings=settings), *delivery.warnings),
     )
 
 

@@ -12,9 +12,52 @@ import io
 import os
 import re
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from mefuse.errors import OutputExistsError, WriteError
+
+
+def check_target(path: Path, overwrite: bool) -> None:
+    """Checks that a file can be put at `path`, before any work is done.
+
+    Raises:
+        OutputExistsError: it exists and `overwrite` is False.
+        WriteError: it is a folder, or its folder is missing or not writable.
+    """
+    folder = path.parent
+    if path.is_dir():
+        raise WriteError(f"{path}: is a folder; name a file in it")
+    if path.exists() and not overwrite:
+        raise OutputExistsError(f"{path}: exists already; choose another name or ask to overwrite")
+    if not folder.is_dir():
+        raise WriteError(f"{path}: there is no folder {folder}; create it first")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise WriteError(f"{path}: folder {folder} is not writable; choose another")
+
+
+@contextmanager
+def replacing(target: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
+    """A new file that takes the target's place when all went well, and vanishes otherwise.
+
+    Raises:
+        OutputExistsError: the name is taken at the end and `overwrite` is False.
+        WriteError: it cannot be made or stored.
+    """
+    temporary = temporary_for(target)
+    try:
+        with _opened(temporary) as file:
+            yield file
+            _sync(file)
+        put(temporary, target, overwrite=overwrite)
+    except OSError as err:
+        if isinstance(err, WriteError):
+            raise
+        raise unwritable(target, err) from err
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def temporary_for(target: Path) -> Path:
@@ -29,7 +72,7 @@ def open_new(path: Path) -> io.BufferedRandom:
         WriteError: it cannot be made.
     """
     try:
-        return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b")
+        return _opened(path)
     except OSError as err:
         raise unwritable(path, err) from err
 
@@ -41,8 +84,7 @@ def finish(file: io.BufferedRandom) -> tuple[int, str]:
         WriteError: the disk is full or failed.
     """
     try:
-        file.flush()
-        os.fsync(file.fileno())
+        _sync(file)
         file.seek(0)
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         return file.tell(), digest
@@ -100,6 +142,15 @@ def sha256_of(path: Path) -> str:
     """The SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _opened(path: Path) -> io.BufferedRandom:
+    return open(path, "x+b", opener=lambda name, flags: os.open(name, flags, 0o600))
+
+
+def _sync(file: io.BufferedRandom) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _prefix(target: Path) -> str:

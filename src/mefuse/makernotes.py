@@ -52,7 +52,7 @@ def read_canon_directory(tiff: TiffReader, tags: _Tags) -> Bracketing:
 
 
 def _canon(tiff: TiffReader, at: int) -> Bracketing:
-    return read_canon_directory(tiff, tiff.directory_at(at))
+    return read_canon_directory(tiff, tiff.directory_from(at))
 
 
 def _canon_ev(value: int) -> float | None:
@@ -71,7 +71,7 @@ def _nikon(tiff: TiffReader, at: int) -> Bracketing:
     if not order:
         return Bracketing()
     inner = tiff.shifted(at + 10, order=order)
-    tags = inner.directory_at(_long(inner, 4))
+    tags = inner.directory_from(_long(inner, 4))
     mode, offset = _first(inner, tags.get(0x0089)), _first(inner, tags.get(0x0019))
     # ShootingMode: bit 4 is bracketing; with bit 6 of the white balance, with bit 8 of D-Lighting.
     is_on = None if mode is None else int(mode) & 0x150 == 0x10
@@ -79,7 +79,7 @@ def _nikon(tiff: TiffReader, at: int) -> Bracketing:
 
 
 def _sony(tiff: TiffReader, at: int) -> Bracketing:
-    tags = tiff.directory_at(at + 12 if _starts(tiff, at)[:4] == b"SONY" else at)
+    tags = tiff.directory_from(at + 12 if _starts(tiff, at)[:4] == b"SONY" else at)
     release, number = _first(tiff, tags.get(0xB049)), _first(tiff, tags.get(0xB04A))
     is_on = None if release is None or release == 0xFFFF else release == 5
     return Bracketing(is_on, _position(number) if is_on else None)
@@ -88,7 +88,7 @@ def _sony(tiff: TiffReader, at: int) -> Bracketing:
 def _panasonic(tiff: TiffReader, at: int) -> Bracketing:
     if _starts(tiff, at) != b"Panason":
         return Bracketing()
-    tags = tiff.directory_at(at + 12)
+    tags = tiff.directory_from(at + 12)
     burst, number = _first(tiff, tags.get(0x2A)), _first(tiff, tags.get(0x2B))
     setting = _first(tiff, tags.get(0x45)) or 0
     length = {1: 3, 2: 3, 3: 5, 4: 5, 5: 7, 6: 7}.get(int(setting))
@@ -106,12 +106,12 @@ def _olympus(tiff: TiffReader, at: int) -> Bracketing:
         inner, directory = tiff.shifted(at, order=_order(tiff, at + 12)), 16
     else:  # older: has no drive mode
         return Bracketing()
-    settings = inner.directory_at(directory).get(0x2020)
+    settings = inner.directory_from(directory).get(0x2020)
     if settings is None:
         return Bracketing()
     # A pointer to the directory, or (older) the directory itself as a value.
     place = inner.value_offset(settings)
-    tags = inner.directory_at(_long(inner, place) if settings.count == 1 else place)
+    tags = inner.directory_from(_long(inner, place) if settings.count == 1 else place)
     drive = [int(x) for x in inner.numbers(tags.get(0x0600))]
     if len(drive) < 2:
         return Bracketing()
@@ -125,7 +125,7 @@ def _fuji(tiff: TiffReader, at: int) -> Bracketing:
     if _starts(tiff, at) != b"FUJIFIL":
         return Bracketing()
     inner = tiff.shifted(at, order="<")
-    tags = inner.directory_at(_long(inner, 8))
+    tags = inner.directory_from(_long(inner, 8))
     auto, number = _first(inner, tags.get(0x1100)), _first(inner, tags.get(0x1101))
     is_on = None if auto is None else auto in (1, 2)
     return Bracketing(is_on, _position(number) if is_on else None)

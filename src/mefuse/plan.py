@@ -1,4 +1,4 @@
-"""The plan: which frames make which bracket, as a JSON file that a person can edit. A leaf.
+"""The plan: which frames make which bracket, as a JSON file that a person can edit.
 
 `mefuse group` writes it and `mefuse batch` reads it. Nothing here looks at a picture, so a plan may
 name files that are gone: who reads the frames tells. What is read was edited by hand or by a
@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
-from mefuse.errors import InputError, OutputExistsError, WriteError
+from mefuse import landing
+from mefuse.errors import InputError, OutputExistsError
 
 VERSION = 1
 _VERSION_KEY = "mefuse_plan"
@@ -89,16 +89,8 @@ def save_plan(plan: Plan, path: Path, *, overwrite: bool = False) -> None:
         WriteError: it cannot be written.
     """
     check_target(path, overwrite=overwrite)
-    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.part")
-    try:
-        with temporary.open("x", encoding="ascii") as file:
-            file.write(dump_plan(plan, readable=True) + "\n")
-        temporary.replace(path)
-    except OSError as err:
-        reason = (err.strerror or str(err)).lower()
-        raise WriteError(f"{path}: cannot be written ({reason}); choose another place") from err
-    finally:
-        temporary.unlink(missing_ok=True)
+    with landing.replacing(path, overwrite=overwrite) as file:
+        file.write((dump_plan(plan, readable=True) + "\n").encode("ascii"))
 
 
 def load_plan(source: Path | BinaryIO | TextIO) -> Plan:

@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Depth = Literal[8, 16]
+Depth = Literal[8, 10, 12, 16]
+OutputProfile = Literal["keep", "srgb", "p3", "adobe-rgb", "prophoto"]
+Strip = Literal["gps", "all"]
 GhostRemoval = Literal["off", "auto", "strong"]
 WhiteBalance = Literal["camera", "auto", "daylight"] | tuple[float, float, float]
 LookPreset = Literal["natural", "vivid"]
@@ -28,7 +30,7 @@ class RawSettings:
     # noise and without, and takes twice its time.
     demosaic: str = "dht"
     half_size: bool = False  # half the rows and columns, many times faster
-    space: RawSpace = "srgb"  # of the developed pixels
+    space: RawSpace = "srgb"  # of the developed pixels; an output profile that is wider goes before
     profile: bytes | None = None  # ICC profile of `space`; None only for sRGB
 
 
@@ -62,12 +64,16 @@ class FuseSettings:
     reference: int | None = None  # index into the frames as given; None: chosen from the pixels
     align: bool = True
     crop: bool = True
-    ghost: GhostRemoval = "auto"  # how readily what moved is replaced
+    ghost: GhostRemoval = "off"  # how readily what moved is replaced
     device: str = "auto"  # auto | cpu | cuda | cuda:N
     slice_size: int | Literal["whole"] | None = None  # px, of 64s; None: chosen by the model
-    depth: Depth | None = None  # None: 16 where a frame has 16 and the format can, else 8
+    depth: Depth | None = None  # None: more than 8 where a frame and the format have it
     format: str | None = None  # None: by the output's extension
-    quality: int = 95  # JPEG, 1..100
+    quality: int = 95  # of the lossy formats, 1..100
+    output_profile: OutputProfile = "keep"  # the reference's, or a standard one
+    strip: Strip | None = None  # metadata to leave out: positions, or all
+    layers: bool = False  # TIFF: the aligned frames as further pages
+    save_aligned: str | None = None  # a folder for the aligned frames
     overwrite: bool = False
     raw: RawSettings = RawSettings()
     look: LookSettings = LookSettings()

@@ -17,7 +17,8 @@ _WITHOUT_KNOWING_BYTES = 2 << 30
 _POLL_S = 0.2
 # Decoded bytes per byte of file, on the high side of what cameras write: JPEG 0.2 bytes per pixel
 # and 3 decoded; raw 1 byte per pixel and 6 decoded; others are hardly compressed.
-_GROWTH = {".jpg": 15, ".jpeg": 15, ".webp": 30, ".heic": 30, ".png": 3, ".tif": 3, ".tiff": 3}
+_GROWTH = {".jpg": 15, ".jpeg": 15, ".webp": 30, ".png": 3, ".tif": 3, ".tiff": 3}
+_GROWTH |= dict.fromkeys((".heic", ".heif", ".hif", ".avif", ".jxl"), 30)
 _RAW_GROWTH = 6
 
 

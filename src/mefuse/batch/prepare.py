@@ -126,6 +126,10 @@ def prepare(request: BatchRequest) -> Batch:
         MefuseError: one of its kinds; nothing was done.
     """
     find_model(request.fuse.model)
+    if request.fuse.save_aligned is not None:
+        raise InputError(
+            "a batch saves no aligned frames; fuse the brackets that matter one by one"
+        )
     folder = request.folder.absolute()
     if folder.exists() and not folder.is_dir():
         raise WriteError(f"{folder}: is no folder; name another for the pictures")

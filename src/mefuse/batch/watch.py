@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mefuse import containers
+from mefuse import wholeness
 from mefuse.batch.gather import find_frames
 from mefuse.batch.jobs import Job, Naming, Shard, plan_jobs
 from mefuse.batch.manifest import Manifest
@@ -193,4 +193,4 @@ def _is_whole(path: Path) -> bool:
         data = path.read_bytes()
     except OSError:
         return False
-    return bool(data) and containers.is_whole(data)
+    return bool(data) and wholeness.is_whole(data)

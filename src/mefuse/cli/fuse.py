@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,7 +27,7 @@ from mefuse.cli.options import (
     "--output",
     required=True,
     type=click.Path(allow_dash=True, path_type=str),
-    help="Where to write: .png, .jpg or .tiff; - for standard output.",
+    help="Where to write: .png, .jpg, .tiff, .webp, .avif, .jxl or .exr; - for standard output.",
 )
 @click.option(
     "--reference",
@@ -35,6 +36,13 @@ from mefuse.cli.options import (
     "[default: the middle exposure]",
 )
 @fusing_options
+@click.option("--layers", is_flag=True, help="TIFF: add the aligned frames as further pages.")
+@click.option(
+    "--save-aligned",
+    metavar="DIR",
+    type=click.Path(path_type=str),
+    help="Also write each frame as it was aligned, as TIFF.",
+)
 @click.option("--null", is_flag=True, help="The list on standard input ends each path with NUL.")
 @overwrite_option
 @json_option
@@ -44,6 +52,8 @@ def fuse(
     *,
     output: str,
     reference: str | None,
+    layers: bool,
+    save_aligned: str | None,
     null: bool,
     as_json: bool,
     quiet: bool,
@@ -62,7 +72,9 @@ def fuse(
     """
     paths = listed_paths(frames, null=null, name="FRAMES")
     position = None if reference is None else _position(reference, paths)
-    settings = fuse_settings(options, reference=position)
+    settings = replace(
+        fuse_settings(options, reference=position), layers=layers, save_aligned=save_aligned
+    )
     target = _target(output, as_json=as_json)
 
     from mefuse.cli.report import Reporter

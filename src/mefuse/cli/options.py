@@ -24,7 +24,9 @@ from mefuse.settings import (
     GroupSettings,
     LookPreset,
     LookSettings,
+    OutputProfile,
     RawSettings,
+    Strip,
     WhiteBalance,
 )
 from mefuse.slices import GRID_PX
@@ -166,21 +168,33 @@ _FUSING = (
     ),
     click.option(
         "--depth",
-        type=click.Choice(["8", "16"]),
-        help="Bits per channel.  [default: as the frames, if the format can]",
+        type=click.Choice(["8", "10", "12", "16"]),
+        help="Bits per channel; 10 and 12 are AVIF's.  [default: as the frames, if the format can]",
     ),
     click.option(
         "--quality",
         type=click.IntRange(1, 100),
         default=DEFAULTS.quality,
         show_default=True,
-        help="JPEG quality.",
+        help="Quality of JPEG, WebP, AVIF and JPEG XL.",
     ),
     click.option(
         "--format",
         "format_",
-        type=click.Choice(["png", "jpeg", "tiff"]),
+        type=click.Choice(["png", "jpeg", "tiff", "webp", "avif", "jxl", "exr"]),
         help="Format to write.  [default: by the extension; png to standard output]",
+    ),
+    click.option(
+        "--output-profile",
+        type=click.Choice(get_args(OutputProfile)),
+        default=DEFAULTS.output_profile,
+        show_default=True,
+        help="Colour profile of the output, embedded; keep is the reference's.",
+    ),
+    click.option(
+        "--strip",
+        type=click.Choice(get_args(Strip)),
+        help="Metadata to leave out: positions, or all but the profile.  [default: none]",
     ),
     *_LOOK,
     *_RAW,
@@ -196,7 +210,7 @@ def fusing_options(command: Command) -> Command:
 
 def fuse_settings(options: dict[str, Any], *, reference: int | None) -> FuseSettings:
     """The options of `fusing_options` and `overwrite_option` as the library takes them."""
-    depths: dict[str | None, Depth | None] = {None: None, "8": 8, "16": 16}
+    depths: dict[str | None, Depth | None] = {None: None, "8": 8, "10": 10, "12": 12, "16": 16}
     return FuseSettings(
         model=options["model"],
         reference=reference,
@@ -208,6 +222,8 @@ def fuse_settings(options: dict[str, Any], *, reference: int | None) -> FuseSett
         depth=depths[options["depth"]],
         format=options["format_"],
         quality=options["quality"],
+        output_profile=options["output_profile"],
+        strip=options["strip"],
         overwrite=options["overwrite"],
         raw=RawSettings(
             white_balance=options["wb"],

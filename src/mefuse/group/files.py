@@ -11,6 +11,7 @@ from mefuse.discover import RAW_EXTENSIONS
 from mefuse.errors import InputError, ReadError
 
 PICTURE_EXTENSIONS = RAW_EXTENSIONS | {"jpg", "jpeg", "jpe", "png", "tif", "tiff", "webp", "bmp"}
+PICTURE_EXTENSIONS |= {"heic", "heif", "hif", "avif", "jxl"}
 # Thumbnails that storage boxes put beside pictures; names with a dot in front are passed over too
 # (trash, AppleDouble files, caches).
 _FOREIGN_FOLDERS = {"@eadir", "#recycle", "lost+found", "__macosx"}
