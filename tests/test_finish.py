@@ -86,7 +86,11 @@ def test_a_series_brings_the_picture_to_its_key(bracket: Aligned) -> None:
         (LookSettings(saturation=float("nan")), "saturation nan: use a number from -1 to 1"),
     ],
 )
-def test_controls_that_go_too_far_are_refused(look: LookSettings, says: str) -> None:
+def test_controls_that_go_too_far_are_refused(
+    bracket: Aligned, look: LookSettings, says: str
+) -> None:
     with pytest.raises(InputError, match=says):
         check_look(look)
+    with pytest.raises(InputError, match=says):
+        fuse_with_look(Brighter(), bracket, look=look, depth=8)
     check_look(LookSettings("vivid", 2, -1, 1))

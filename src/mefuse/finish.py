@@ -57,7 +57,11 @@ def fuse_with_look(
 
     Returns:
         What the model made, with pixels of that depth.
+
+    Raises:
+        InputError: a control of the look goes too far.
     """
+    check_look(look)
     deep = depth if look.is_neutral else 16
     fused = fuser.fuse(bracket, depth=deep, slice_size=slice_size, on_slice=on_slice)
     key_ev = None if look.series_key_ev is None else key_of(fused, bracket)
