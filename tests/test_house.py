@@ -32,11 +32,15 @@ MAY_IMPORT = {
     "report": "slices",
     "device": "errors",
     "cache": "errors",
-    "blend": "",
-    "blend_cpu": "blend features",
+    "depth": "",
+    "gamut": "",
+    "look": "depth gamut settings",
+    "finish": "aligned errors look models settings",
+    "series": "aligned errors finish frames models",
+    "blend": "gamut",
+    "blend_cpu": "blend features gamut",
     "blend_device": "blend features",
     "features": "blend",
-    "depth": "",
     "profiles": "",
     "boxes": "",
     "jxl_header": "",
@@ -72,8 +76,8 @@ MAY_IMPORT = {
     "models": "aligned blend cache device errors features slices",
     "weights": "errors models",
     "stream": "aligned blend blend_cpu blend_device cache device features models slices weights",
-    "fuse": "align aligned clock colour coverage deliver depth discover errors frames memory "
-    "models profiles provenance read report settings slices write",
+    "fuse": "align aligned clock colour coverage deliver depth discover errors finish frames "
+    "memory models profiles provenance read report settings slices write",
     "group": "containers decode discover errors exif exposure frames makernotes plan raw settings",
     "synth": "errors frames write",
     "train": "blend cache errors features metrics models synth weights",
@@ -85,10 +89,11 @@ MAY_IMPORT = {
     "gallery": "batch clock discover errors frames landing reduced report slices warp words",
     "contact": "align aligned bracket clock depth discover errors exposure frames fuse ghosts "
     "models read reduced settings words write",
-    "bench": "align aligned batch blend cache colour discover errors exposure fuse group landing "
-    "metrics models plan read settings slices stream synth train transforms weights",
-    "evaluate": "aligned coverage device discover errors frames metrics models read settings "
-    "slices stream warp weights",
+    "bench": "align aligned batch blend cache colour discover errors evaluate exposure finish fuse "
+    "gamut group landing metrics models plan read series settings slices stream synth train "
+    "transforms weights",
+    "evaluate": "aligned coverage device discover errors finish frames metrics models read "
+    "settings slices stream warp weights",
     "cli": "batch cluster contact device errors evaluate fuse gallery group models plan report "
     "settings slices synth weights",
 }

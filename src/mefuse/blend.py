@@ -22,6 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mefuse.gamut import LUMA
+
 BANDS = 6  # bands with weights of their own; deeper ones share one weight map
 FINE = 3  # bands blended region by region; 2**FINE is the grid of features and maps
 LOGITS = BANDS + 2  # per frame: bands, deep bands, chroma
@@ -33,8 +35,8 @@ COARSE_OVERLAP_PX = 32  # around a part of a pyramid's energies: half a sample o
 ENERGY_FLOOR = 3e-6  # (0.45 / 255)^2: energy below half a grey level is no detail
 CHROMA_FLOOR = 0.02  # about five grey levels: grey pixels average instead of following noise
 # A pixel with a clipped channel has lost its hue (white turns yellow, yellow green): its chroma
-# counts less and less from 0.85 on, yet still decides where every frame is clipped.
-CLIP_START, CLIP_END, CLIP_SHARE = 0.85, 1.0, 0.05
+# counts less and less from 0.7 on, yet still decides where every frame is clipped.
+CLIP_START, CLIP_END, CLIP_SHARE = 0.7, 0.95, 0.01
 # Where the fusion lifts a frame's luma, its colour follows by FOLLOW_UP of their ratio, where it
 # lowers it by FOLLOW_DOWN. With 1 saturation is kept exactly, and with it the noise of dark frames
 # and dull colours in what is lowered; with 0 lifted highlights stay grey, and rings show where one
@@ -42,7 +44,6 @@ CLIP_START, CLIP_END, CLIP_SHARE = 0.85, 1.0, 0.05
 FOLLOW_UP, FOLLOW_DOWN = 0.75, 0.35
 FOLLOW_LIMITS = (0.4, 3.0)
 FOLLOW_FLOOR = 0.05
-LUMA = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,10 +28,10 @@ from mefuse.blend import (
     FOLLOW_LIMITS,
     FOLLOW_UP,
     GRID,
-    LUMA,
     Maps,
 )
 from mefuse.features import Glimpse
+from mefuse.gamut import to_pixels
 
 Plane = NDArray[np.float32]
 
@@ -48,7 +48,7 @@ def _plane(values: NDArray[Any]) -> Plane:
 
 
 def _luma(frame: NDArray[Any]) -> Plane:
-    """Luma (H, W) of RGB (H, W, 3), not rounded; OpenCV's coefficients are `blend.LUMA`."""
+    """Luma (H, W) of RGB (H, W, 3), not rounded; OpenCV's coefficients are `gamut.LUMA`."""
     return _plane(cv2.cvtColor(frame.astype(np.float32), cv2.COLOR_RGB2GRAY))
 
 
@@ -130,7 +130,7 @@ def blend_frames(
     coarse_luma = coarse[0].numpy() * np.float32(full)
     fused = _blend_luma(lumas, coarse_luma, logits, gains, full=full)
     offsets = _blend_chroma(frames, lumas, fused, logits[:, BANDS + 1])
-    return _to_pixels(fused, offsets, full=full, depth=depth)
+    return to_pixels(fused, offsets, full=full, depth=depth)
 
 
 def _blend_luma(
@@ -223,40 +223,3 @@ def _follow(ratio: Plane) -> Plane:
     logarithm *= np.float32(FOLLOW_DOWN)
     logarithm += bent
     return _plane(cv2.exp(logarithm))
-
-
-def _to_pixels(
-    luma: Plane, chroma: tuple[Plane, Plane], *, full: float, depth: int
-) -> NDArray[Any]:
-    """RGB of luma and red and blue minus luma, which are fitted to the gamut around the luma.
-
-    See `blend.within_gamut`. OpenCV rounds and clips as it converts.
-    """
-    largest, kind = (255.0, cv2.CV_8U) if depth == 8 else (65535.0, cv2.CV_16U)
-    red, blue = chroma
-    green = _plane(cv2.addWeighted(red, -LUMA[0] / LUMA[1], blue, -LUMA[2] / LUMA[1], 0.0))
-    offsets = (red, green, blue)
-    share = _gamut_share(luma, offsets, full)
-    if share is not None:
-        for offset in offsets:
-            np.multiply(offset, share, out=offset)
-    scale = largest / full
-    channels = [cv2.addWeighted(luma, scale, o, scale, 0.0, dtype=kind) for o in offsets]
-    return np.asarray(cv2.merge(channels))
-
-
-def _gamut_share(luma: Plane, offsets: Sequence[Plane], full: float) -> Plane | None:
-    """How much of the offsets of R, G, B fits around the luma; None: all of it, everywhere."""
-    red, green, blue = offsets
-    above = _plane(cv2.max(cv2.max(red, green), blue))
-    below = _plane(cv2.min(cv2.min(red, green), blue))
-    if (
-        cv2.minMaxLoc(cv2.add(luma, above))[1] <= full
-        and cv2.minMaxLoc(cv2.add(luma, below))[0] >= 0
-    ):
-        return None
-    inside = np.clip(luma, 0, full)
-    tiny = np.float32(1e-6 * full)
-    np.divide(np.float32(full) - inside, np.maximum(above, tiny, out=above), out=above)
-    np.divide(inside, -np.minimum(below, -tiny, out=below), out=below)
-    return _plane(np.minimum(cv2.min(above, below), np.float32(1)))

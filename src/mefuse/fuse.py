@@ -23,6 +23,7 @@ from mefuse.clock import Clock, Progress
 from mefuse.coverage import common_area
 from mefuse.depth import to_depth
 from mefuse.errors import FormatError, InputError
+from mefuse.finish import check_look, fuse_with_look
 from mefuse.frames import Bracket
 from mefuse.memory import peak_memory_bytes
 from mefuse.models import Fused, Fuser, find_model, load_fuser
@@ -206,6 +207,7 @@ def _check(output: Output, settings: FuseSettings) -> None:
     size = settings.slice_size
     if isinstance(size, int) and (size <= 0 or size % GRID_PX):
         raise InputError(f"slice size {size}: use a positive multiple of {GRID_PX}, or whole")
+    check_look(settings.look)
     form = _form(output, settings, is_16_bit=False)
     if settings.layers and form.name != "tiff":
         raise FormatError(f"{_name_of(output)}: only TIFF holds layers; use .tiff")
@@ -294,8 +296,10 @@ def _fuse_bracket(
     """Fuses what is aligned."""
     with clock.step("fuse"):
         fuser = load()
-        fused = fuser.fuse(
+        fused = fuse_with_look(
+            fuser,
             aligned,
+            look=settings.look,
             depth=depth,
             slice_size=_slice_size(settings, aligned.crop),
             on_slice=lambda done, total: clock.tell("fuse", done, total),

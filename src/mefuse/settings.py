@@ -13,6 +13,8 @@ OutputProfile = Literal["keep", "srgb", "p3", "adobe-rgb", "prophoto"]
 Strip = Literal["gps", "all"]
 GhostRemoval = Literal["off", "auto", "strong"]
 WhiteBalance = Literal["camera", "auto", "daylight"] | tuple[float, float, float]
+LookPreset = Literal["natural", "vivid"]
+Prefer = Literal["raw", "jpeg"]
 RawSpace = Literal["srgb", "p3", "adobe-rgb", "prophoto"]
 
 # Ways to demosaic that LibRaw has unless it was built with its GPL packs.
@@ -32,7 +34,26 @@ class RawSettings:
     profile: bytes | None = None  # ICC profile of `space`; None only for sRGB
 
 
-Prefer = Literal["raw", "jpeg"]
+# How far each control of the look goes to either side of 0.
+EXPOSURE_LIMIT_EV = 2.0
+CONTRAST_LIMIT = SATURATION_LIMIT = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class LookSettings:
+    """How light, how contrasty and how colourful the fused picture is; 0 changes nothing."""
+
+    preset: LookPreset = "natural"
+    exposure_ev: float = 0.0  # -2..2; the lightest tones change less, so that none is cut off
+    contrast: float = 0.0  # -1..1
+    saturation: float = 0.0  # -1 gray .. 1 about twice as colourful
+    # Stops by which every bracket of a series is lighter than its reference; None: it stands alone.
+    series_key_ev: float | None = None
+
+    @property
+    def is_neutral(self) -> bool:
+        """Whether every pixel stays as the model made it."""
+        return self == LookSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +76,7 @@ class FuseSettings:
     save_aligned: str | None = None  # a folder for the aligned frames
     overwrite: bool = False
     raw: RawSettings = RawSettings()
+    look: LookSettings = LookSettings()
 
 
 @dataclass(frozen=True, slots=True)

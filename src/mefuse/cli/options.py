@@ -15,11 +15,16 @@ from mefuse.cli import SHOW_TRACEBACK
 from mefuse.errors import InputError
 from mefuse.models import MODELS
 from mefuse.settings import (
+    CONTRAST_LIMIT,
     DEMOSAICS,
+    EXPOSURE_LIMIT_EV,
+    SATURATION_LIMIT,
     Depth,
     FuseSettings,
     GhostRemoval,
     GroupSettings,
+    LookPreset,
+    LookSettings,
     OutputProfile,
     RawSettings,
     Strip,
@@ -97,6 +102,41 @@ _RAW = (
 )
 
 
+_LOOK = (
+    click.option(
+        "--look",
+        type=click.Choice(get_args(LookPreset)),
+        default=DEFAULTS.look.preset,
+        show_default=True,
+        help="natural: as the frames show it; vivid: more contrast and colour.",
+    ),
+    click.option(
+        "--exposure",
+        type=click.FloatRange(-EXPOSURE_LIMIT_EV, EXPOSURE_LIMIT_EV),
+        default=DEFAULTS.look.exposure_ev,
+        show_default=True,
+        metavar="EV",
+        help="Lighter or darker by so many stops, -2 to 2; nothing is cut off.",
+    ),
+    click.option(
+        "--contrast",
+        type=click.FloatRange(-CONTRAST_LIMIT, CONTRAST_LIMIT),
+        default=DEFAULTS.look.contrast,
+        show_default=True,
+        metavar="X",
+        help="More or less contrast, -1 to 1.",
+    ),
+    click.option(
+        "--saturation",
+        type=click.FloatRange(-SATURATION_LIMIT, SATURATION_LIMIT),
+        default=DEFAULTS.look.saturation,
+        show_default=True,
+        metavar="X",
+        help="More or less colour, -1 (gray) to 1.",
+    ),
+)
+
+
 _DECIDING = (
     click.option(
         "--model",
@@ -121,6 +161,7 @@ _DECIDING = (
         metavar="auto|cpu|cuda[:N]",
         help="Where the network runs; a device asked for by name has to be there.",
     ),
+    *_LOOK,
 )
 
 _FUSING = (
@@ -193,6 +234,12 @@ def fuse_settings(options: dict[str, Any], *, reference: int | None) -> FuseSett
             white_balance=options["wb"],
             demosaic=options["demosaic"],
             half_size=options["half_size"],
+        ),
+        look=LookSettings(
+            preset=options["look"],
+            exposure_ev=options["exposure"],
+            contrast=options["contrast"],
+            saturation=options["saturation"],
         ),
     )
 
