@@ -7,15 +7,13 @@ from typing import Any
 
 import click
 
+from mefuse.cli.arguments import listed_paths, output_target, reference_place
 from mefuse.cli.options import (
     fuse_settings,
     fusing_options,
     json_option,
-    listed_paths,
     loudness_options,
-    output_target,
     overwrite_option,
-    reference_place,
 )
 
 

@@ -8,14 +8,12 @@ from typing import Any
 
 import click
 
+from mefuse.cli.arguments import listed_paths, output_target, reference_place
 from mefuse.cli.options import (
     deciding_options,
     deciding_settings,
-    listed_paths,
     loudness_options,
-    output_target,
     overwrite_option,
-    reference_place,
 )
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from mefuse.cli.options import loudness_options, output_target, overwrite_option
+from mefuse.cli.arguments import output_target
+from mefuse.cli.options import loudness_options, overwrite_option
 
 if TYPE_CHECKING:
     from mefuse.gallery.run import PageSummary
