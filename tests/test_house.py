@@ -87,8 +87,8 @@ MAY_IMPORT = {
     "words": "frames",
     "reduced": "colour containers decode depth discover exif frames raw read settings wholeness",
     "gallery": "batch clock discover errors frames landing reduced report slices warp words",
-    "contact": "align aligned bracket clock depth discover errors exposure frames fuse ghosts "
-    "models read reduced settings words write",
+    "contact": "align aligned bracket clock depth discover errors exposure finish frames fuse "
+    "ghosts models read reduced settings words write",
     "bench": "align aligned batch blend cache colour discover errors evaluate exposure finish fuse "
     "gamut group landing metrics models plan read series settings slices stream synth train "
     "transforms weights",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from mefuse.align import Alignment
 from mefuse.aligned import Aligned
 from mefuse.clock import Clock
+from mefuse.finish import fuse_with_look
 from mefuse.frames import Bracket
 from mefuse.fuse import align_bracket, load_model
 from mefuse.ghosts import Ghosts
@@ -45,8 +46,8 @@ def dissect(bracket: Bracket, *, settings: FuseSettings, clock: Clock) -> Anatom
         moved = aligned.ghosts if is_replaced else _moved(aligned)
         fuser = loading.result()
         with clock.step("fuse"):
-            fused = fuser.fuse(
-                aligned, depth=8, slice_size=None, on_slice=None, keep_weight_maps=True
+            fused = fuse_with_look(
+                fuser, aligned, look=settings.look, depth=8, keep_weight_maps=True
             )
     return Anatomy(bracket, alignments, aligned, moved, is_replaced, fused, fuser.device)
 

@@ -27,6 +27,7 @@ from mefuse.contact.panels import Panel, rows_of
 from mefuse.depth import to_depth
 from mefuse.errors import InputError
 from mefuse.exposure import luma_small
+from mefuse.finish import check_look
 from mefuse.frames import Bracket, Frame, Metadata, Source
 from mefuse.read import read_bracket
 from mefuse.reduced import read_reduced
@@ -75,6 +76,7 @@ def write_sheet(
     form = write.resolve_format(name, format=settings.format, depth=8, source_is_16_bit=False)
     if isinstance(target, Path):
         write.check_target(target, settings.overwrite)
+    check_look(settings.look)
     sources = discover.find_sources(paths)
     clock = Clock(on_progress)
     with clock.step("read"):
