@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -17,7 +18,7 @@ from mefuse.contact.panels import Panel, Row, rows_of
 from mefuse.contact.run import write_sheet
 from mefuse.errors import FormatError, InputError, OutputExistsError
 from mefuse.read import bracket_of_pixels
-from mefuse.settings import FuseSettings
+from mefuse.settings import FuseSettings, LookSettings
 
 MERTENS = FuseSettings(model="mertens")
 
@@ -111,6 +112,35 @@ def test_everything_stays_on_the_sheet(count: int, width: int, shape: tuple[int,
         assert (edge == 32).all(), "nothing in the margins"
     result = pixels[pixels.shape[0] // 2 :]
     assert (result == 255).any()
+
+
+@pytest.mark.parametrize(("count", "lines"), [(1, 1), (7, 1), (8, 2), (12, 2), (15, 3)])
+def test_many_panels_stand_in_several_lines(count: int, lines: int) -> None:
+    row = Row("frames", (Panel(np.full((64, 64, 3), 255, np.uint8), ()),) * count)
+    black = Panel(np.zeros((10, 1000, 3), np.uint8), ())
+    pixels = draw_sheet([row], black, title="", subtitle="", width_px=1600)
+    side = (1600 - 2 * 27 - (-(-count // lines) - 1) * 12) // -(-count // lines)
+    white = int((pixels == 255).all(-1).sum())
+    assert white == pytest.approx(count * side**2, rel=0.02), "all are there, in their full width"
+
+
+def test_the_result_has_the_look_that_was_chosen(hand_held: HandHeld, tmp_path: Path) -> None:
+    pixels = {}
+    for name, settings in (
+        ("plain", MERTENS),
+        ("lighter", replace(MERTENS, look=LookSettings(exposure_ev=1))),
+    ):
+        target = tmp_path / f"{name}.png"
+        write_sheet(hand_held.names, target, settings=settings, width_px=320)
+        sheet = cv2.imread(str(target))
+        assert sheet is not None
+        pixels[name] = sheet
+    lighter, plain = pixels["lighter"], pixels["plain"]
+    result = -plain.shape[0] // 4
+    assert lighter[result:].mean() > plain[result:].mean() + 10, "the look is on the sheet"
+    beyond = replace(MERTENS, look=LookSettings(exposure_ev=9))
+    with pytest.raises(InputError, match="exposure 9"):
+        write_sheet(hand_held.names, tmp_path / "x.png", settings=beyond)
 
 
 def test_texts_are_drawn_in_letters_that_are_there() -> None:

@@ -242,16 +242,18 @@ def weight_maps(energies: Tensor, pyramid: Pyramid, maps: Maps) -> Tensor:
         (B, N, h, w), summing to 1 over frames.
     """
     height, width = maps.logits.shape[-2:]
-    weights = [torch.softmax(maps.logits[:, :, BANDS], 1)]  # deep bands
-    weights += [
+    weights = [
         _band_weights(energies[:, :, i], maps.logits[:, :, i], maps.gains[:, i])
         for i in range(FINE)
     ]
     logits, gains = maps.logits[:, :, FINE:BANDS], maps.gains[:, FINE:BANDS]
+    share = torch.softmax(maps.logits[:, :, BANDS], 1)  # deep bands
     for level, energy in enumerate(pyramid.energies):
         logits, gains = mean_pool(_even(logits), 2), mean_pool(_even(gains), 2)
         coarse = _band_weights(energy, logits[:, :, level], gains[:, level])
         weights.append(enlarge(coarse, 2 << level)[..., :height, :width])
+        share = halve(_even(share))
+    weights.append(enlarge(share, 1 << len(pyramid.energies))[..., :height, :width])
     return torch.stack(weights).mean(0)
 
 

@@ -43,7 +43,10 @@ def dissect(bracket: Bracket, *, settings: FuseSettings, clock: Clock) -> Anatom
         loading = pool.submit(load_model, settings)  # importing torch takes a while
         alignments, aligned = align_bracket(bracket, settings=settings, clock=clock)
         is_replaced = settings.ghost != "off"
-        moved = aligned.ghosts if is_replaced else _moved(aligned)
+        moved = aligned.ghosts
+        if not is_replaced:
+            with clock.step("ghosts"):
+                moved = _moved(aligned)
         fuser = loading.result()
         with clock.step("fuse"):
             fused = fuse_with_look(

@@ -23,6 +23,7 @@ _PAPER, _INK, _QUIET = (
 )  # neutral, darker than pictures
 _SIGNS = str.maketrans({"\u2212": "-", "\u00d7": "x", "\u2248": "~"})
 _LINE = 1.35  # heights of text from line to line
+_MOST_IN_LINE = 7  # panels: narrower ones hold no caption
 _TALLEST = 0.65  # height of the result, of the sheet's width
 
 
@@ -75,21 +76,30 @@ class _Sheet:
         self._parts.append(np.asarray(part))
 
     def add_row(self, row: Row) -> None:
-        """A row with its title and captions."""
+        """A row with its title and captions; panels that do not fit side by side go below."""
+        part = self._canvas(round(self._measures.text * _LINE))
+        title = ImageDraw.Draw(part)
+        self._text(title, (self._measures.margin, 0), row.title, self._measures.inner, ink=_QUIET)
+        self._parts.append(np.asarray(part))
+        lines = -(-len(row.panels) // _MOST_IN_LINE)
+        count = -(-len(row.panels) // lines)
+        for first in range(0, len(row.panels), count):
+            self._add_line(row.panels[first : first + count], self._measures.cell(count))
+
+    def _add_line(self, panels: Sequence[Panel], cell: int) -> None:
+        """Panels side by side, each `cell` px wide, with their captions."""
         measures = self._measures
-        cell = measures.cell(len(row.panels))
-        pictures = [_fitted(panel.pixels, cell, measures.width) for panel in row.panels]
+        pictures = [_fitted(panel.pixels, cell, measures.width) for panel in panels]
         line = round(measures.text * _LINE)
         tall = max(picture.shape[0] for picture in pictures)
-        lines = max(len(panel.lines) for panel in row.panels)
-        part = self._canvas(line + tall + lines * line + 2 * measures.gap)
+        lines = max(len(panel.lines) for panel in panels)
+        part = self._canvas(tall + lines * line + 2 * measures.gap)
         draw = ImageDraw.Draw(part)
-        self._text(draw, (measures.margin, 0), row.title, measures.inner, ink=_QUIET)
-        for place, (panel, picture) in enumerate(zip(row.panels, pictures, strict=True)):
+        for place, (panel, picture) in enumerate(zip(panels, pictures, strict=True)):
             left = measures.margin + place * (cell + measures.gap)
-            part.paste(Image.fromarray(picture), (left, line))
+            part.paste(Image.fromarray(picture), (left, 0))
             for number, text in enumerate(panel.lines):
-                at = left, line + tall + measures.gap // 2 + number * line
+                at = left, tall + measures.gap // 2 + number * line
                 self._text(draw, at, text, cell, ink=_QUIET if number else _INK)
         self._parts.append(np.asarray(part))
 

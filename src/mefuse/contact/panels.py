@@ -22,6 +22,7 @@ from mefuse.words import ev_words, exposure_words, readable
 Bytes = NDArray[np.uint8]
 
 _DIMMED = 0.35  # of a frame behind the marks of what moved
+_LEAST_TOLD = 0.0005  # share of a frame; less would be told as 0.0%
 _MARK = (255, 140, 0)  # RGB of what moved: orange is rare enough in photographs
 
 
@@ -100,7 +101,7 @@ def _motion(moved: Ghosts, reference: int, seen: Sequence[Bytes]) -> tuple[Panel
         if ghost is not None:
             cover = _fitted(ghost.cover, frame)[..., np.newaxis].astype(np.float32) / 255
             marked += cover * (np.array(_MARK, np.float32) - marked)
-            said = f"{ghost.share:.1%} moved"
+            said = f"{ghost.share:.1%} moved" if ghost.share >= _LEAST_TOLD else "a trace moved"
         panels.append(Panel(np.asarray(np.rint(marked), np.uint8), (said,)))
     return tuple(panels)
 

@@ -83,7 +83,7 @@ def write_sheet(
         bracket, frame_size = _read(sources, result_width(width_px), settings.reference)
     anatomy = dissect(bracket, settings=settings, clock=clock)
     with clock.step("write"):
-        pixels = _sheet(anatomy, frame_size, width_px)
+        pixels = _sheet(anatomy, settings, frame_size, width_px)
         write.write_picture(
             pixels, target, format=form.name, quality=_QUALITY,
             metadata=Metadata(), overwrite=settings.overwrite,
@@ -93,7 +93,9 @@ def write_sheet(
     return SheetSummary(size, frame_size, clock.seconds(), (*warnings, *bracket.warnings))
 
 
-def _sheet(anatomy: Anatomy, frame_size: tuple[int, int], width_px: int) -> NDArray[np.uint8]:
+def _sheet(
+    anatomy: Anatomy, settings: FuseSettings, frame_size: tuple[int, int], width_px: int
+) -> NDArray[np.uint8]:
     """The sheet's pixels."""
     frames, fused = anatomy.bracket.frames, np.asarray(anatomy.fused.pixels, np.uint8)
     enlargement = max(frame_size) / max(frames[0].size)
@@ -104,7 +106,7 @@ def _sheet(anatomy: Anatomy, frame_size: tuple[int, int], width_px: int) -> NDAr
         rows_of(anatomy, enlargement=enlargement),
         Panel(fused, (f"fused, {width} \u00d7 {height} px{reduced}",)),
         title=f"{count_words(len(frames), 'frame')}, {max(evs) - min(evs):.1f} EV apart",
-        subtitle=f"mefuse {__version__}",
+        subtitle=f"mefuse {__version__}, model {settings.model}, ghosts {settings.ghost}",
         width_px=width_px,
     )
 
