@@ -278,6 +278,15 @@ def test_filter_search_and_order(shown: Page) -> None:
     assert [name for name in names if name[0] == "0"] == [f"0{k}.jpg" for k in range(1, 6)]
 
 
+def test_without_a_fused_picture_there_is_nothing_to_compare(shown: Page) -> None:
+    absent = (
+        "[...document.querySelectorAll('.bracket')].filter((x) => !x.querySelector('.compare'))"
+    )
+    assert shown.run(f"{absent}.length") == 3, "two failed, one is gone"
+    assert shown.run(f"{absent}.flatMap((x) => [...x.querySelectorAll('button')]).length") == 0
+    assert shown.run(f"{absent}.flatMap((x) => [...x.querySelectorAll('.frame img')]).length") > 0
+
+
 def test_an_address_remembers_what_was_chosen(page: Page, batch: Batch) -> None:
     page.open("about:blank")
     page.open(f"{batch.page.as_uri()}#show=failed&sort=-seconds&find=damaged")

@@ -45,7 +45,7 @@ def test_a_fused_bracket_is_told_in_full(tmp_path: Path) -> None:
         reference=str(b), crop={"top": 2, "left": 1, "height": 20, "width": 30},
         size={"height": 20, "width": 30}, seconds={"read": 1, "total": 2.5},
         peak_memory_bytes=2**20, warnings=["black.jpg: all black, left out"], model="ipl",
-        settings={"quality": 95},
+        settings={"quality": 95, "model": "ipl", "look": {"exposure_ev": 1.0, "preset": "vivid"}},
     )  # fmt: skip
     entry = one(tmp_path, record)
     assert entry.error is None
@@ -58,7 +58,10 @@ def test_a_fused_bracket_is_told_in_full(tmp_path: Path) -> None:
     assert entry.frames[2].transform is None
     assert (entry.range_ev, entry.shift_px, entry.total_s) == (2.0, 3.5, 2.5)
     assert (entry.crop, entry.size) == (Rect(2, 1, 20, 30), (20, 30))
-    assert entry.facts == {"model": "ipl", "version": "0", "--quality": 95}
+    assert entry.facts == {
+        "model": "ipl", "version": "0", "quality": 95, "setting model": "ipl",
+        "look: exposure ev": 1.0, "look: preset": "vivid",
+    }  # fmt: skip
     assert entry.missing == 0
 
 

@@ -102,14 +102,15 @@ def _picture(entry: Entry, thumbnail: Thumbnail | None) -> Html | None:
 
 def _frames(entry: Entry, thumbnails: Thumbnails) -> Html | None:
     """The frames side by side, darkest first."""
+    fused = thumbnails.fused is not None and thumbnails.fused.uri is not None
     items = [
-        element("li", _frame(frame, thumbnail))
+        element("li", _frame(frame, thumbnail, is_comparable=fused))
         for frame, thumbnail in zip(entry.frames, thumbnails.frames, strict=True)
     ]
     return element("ul", items, class_="frames", aria_label="Frames") if items else None
 
 
-def _frame(frame: FrameEntry, thumbnail: Thumbnail) -> Html:
+def _frame(frame: FrameEntry, thumbnail: Thumbnail, *, is_comparable: bool) -> Html:
     """One frame: a button by which page.js lays it over the fused picture, where it can."""
     name = frame.file.path.name or str(frame.file.path)
     shown = _small(thumbnail, f"Frame {name}")
@@ -120,7 +121,7 @@ def _frame(frame: FrameEntry, thumbnail: Thumbnail) -> Html:
         element("span", "reference", class_="mark") if frame.is_reference else None,
         class_="caption",
     )
-    if thumbnail.uri is None or frame.transform is None:
+    if thumbnail.uri is None or frame.transform is None or not is_comparable:
         return element("div", shown, caption, class_="frame")
     return element(
         "button", shown, caption, type="button", class_="frame",

@@ -104,4 +104,6 @@ def _facts(entry: Entry) -> Html:
 
 def _plain(value: object) -> str:
     """A value of the manifest as text."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -131,8 +131,20 @@ def _entry(folder: Path, history: list[Record]) -> Entry:
         failed_runs=sum(not record.is_fused for record in history),
         is_half_size=_dict(_dict(told.get("settings")).get("raw")).get("half_size") is True,
         facts={key: told[key] for key in _FACTS if told.get(key) not in (None, "")}
-        | {f"--{key}": value for key, value in _dict(told.get("settings")).items()},
+        | _plain_settings(_dict(told.get("settings"))),
     )
+
+
+def _plain_settings(settings: dict[str, Any], family: str = "") -> dict[str, Any]:
+    """Settings by name, those of a family (raw, look) with its name before theirs."""
+    named: dict[str, Any] = {}
+    for key, value in settings.items():
+        name = f"{family}{key.replace('_', ' ')}"
+        if isinstance(value, dict) and not family:
+            named |= _plain_settings(value, f"{name}: ")
+        else:
+            named[f"setting {name}" if name in _FACTS else name] = value
+    return named
 
 
 def _error(value: Any) -> str:

@@ -89,10 +89,7 @@
   function addSlider(card) {
     const box = card.querySelector(".compare");
     const frames = [...card.querySelectorAll("button.frame")];
-    if (!box || frames.length === 0) {
-      frames.forEach((frame) => { frame.disabled = true; });
-      return;
-    }
+    if (!box || frames.length === 0) return;
     const before = new Image();
     before.className = "before";
     before.alt = "";
