@@ -46,7 +46,7 @@ def test_a_clipped_part_gets_its_weight_from_who_shows_it(model: str) -> None:
     left[:, 128:] = 255
     right[:, :128] = 0
     frames = [np.rint(part).astype(np.uint8) for part in (right, left)]
-    settings = FuseSettings(model=model, align=False, reference=0)
+    settings = FuseSettings(model=model, align=False, reference=0, ghost="off")
     anatomy = dissect(bracket_of_pixels(frames, reference=0), settings=settings, clock=Clock())
     maps = anatomy.fused.weight_maps
     assert maps is not None
