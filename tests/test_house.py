@@ -31,10 +31,11 @@ MAY_IMPORT = {
     "report": "slices",
     "device": "errors",
     "cache": "errors",
-    "blend": "",
-    "blend_cpu": "blend features",
-    "blend_device": "blend features",
-    "features": "blend",
+    "grid": "",
+    "blend": "grid",
+    "features": "blend grid",
+    "host": "cache grid models slices weights",
+    "torch_backend": "blend cache features grid models slices",
     "exif": "frames",
     "containers": "exif frames",
     "exposure": "frames",
@@ -52,17 +53,17 @@ MAY_IMPORT = {
     "ghosts": "response settings slices",
     "aligned": "ghosts settings slices warp",
     "write": "containers errors exif frames",
-    "models": "aligned blend cache device errors features slices",
+    "models": "aligned cache device errors grid slices",
     "weights": "errors models",
-    "stream": "aligned blend blend_cpu blend_device cache device features models slices weights",
+    "stream": "aligned cache device grid host models slices torch_backend weights",
     "fuse": "align aligned clock coverage discover errors frames memory models read report "
     "settings slices write",
     "synth": "errors frames write",
     "train": "blend cache errors features metrics models synth weights",
-    "bench": "align aligned blend cache discover errors fuse metrics models read settings slices "
-    "stream synth train transforms weights",
-    "evaluate": "aligned coverage device discover errors frames metrics models read settings "
-    "slices stream warp weights",
+    "bench": "align aligned cache discover errors fuse grid host metrics models read settings "
+    "slices stream synth train transforms weights",
+    "evaluate": "aligned coverage discover errors frames metrics models read settings slices "
+    "stream warp",
     "cli": "device errors evaluate fuse models report settings slices synth weights",
 }
 STEPS = {"discover", "read", "align", "write"}
@@ -70,22 +71,20 @@ HOME_OF = {  # library -> the only files that may import it
     "click": {"cli"},
     "rich": {"cli"},
     "rawpy": {"raw"},
-    "threadpoolctl": {"raw"},
+    "threadpoolctl": {"host", "raw"},
     "skimage": {"metrics"},
     "torch": {
         "blend",
-        "blend_cpu",
-        "blend_device",
         "features",
         "cache",
         "device",
         "metrics",
         "models",
-        "stream",
         "synth",
+        "torch_backend",
         "train",
-    }
-    | {"weights", "bench", "evaluate"},
+        "weights",
+    },
     "safetensors": {"weights"},
 }
 SPEAKS = {"cli", "bench", "train"}  # commands: they may print and exit

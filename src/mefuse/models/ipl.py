@@ -16,65 +16,15 @@ Letters in shape comments: B brackets, N frames, M = B*N, C width, h and w cells
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mefuse.blend import BANDS, LOGITS, Maps
 from mefuse.cache import AttentionCache
-from mefuse.features import FEATURES
-from mefuse.slices import Rect
-
-CELL_PX = 16  # the network's grid
-POSITION = 8  # channels of the position code
-MAX_RESIDUAL = 8.0  # bound of what the network adds to a log weight
-MAX_GAIN = 4.0  # bound of the power on local energy
-
-
-@dataclass(frozen=True, slots=True)
-class IPLConfig:
-    """Sizes of the network; stored beside its weights."""
-
-    width: int = 40
-    blocks: int = 3
-    cells: int = 12  # the scanner cuts the small bracket into cells x cells slices; 0: no DAEM
-    key_width: int = 16
-    cube: int = 16  # side of DRTM's cube; 0: no DRTM
-
-    def to_dict(self) -> dict[str, int]:
-        """Plain numbers for a file's metadata."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, slots=True)
-class Region:
-    """Where a grid of cells lies in the whole picture: offsets and sizes in cells."""
-
-    top: int
-    left: int
-    height: int
-    width: int
-    whole_height: int
-    whole_width: int
-
-    @staticmethod
-    def whole(height: int, width: int) -> Region:
-        """The region that is the whole picture."""
-        return Region(0, 0, height, width, height, width)
-
-    @staticmethod
-    def of(rect: Rect, whole: Rect) -> Region:
-        """The cells of a rectangle of a picture, both in pixels and on the grid of cells."""
-        return Region(
-            rect.top // CELL_PX,
-            rect.left // CELL_PX,
-            rect.height // CELL_PX,
-            rect.width // CELL_PX,
-            whole.height // CELL_PX,
-            whole.width // CELL_PX,
-        )
+from mefuse.grid import BANDS, FEATURES, LOGITS, Maps
+from mefuse.models.ipl_config import MAX_GAIN, MAX_RESIDUAL, POSITION, IPLConfig, Region
 
 
 def _axis(start: int, count: int, whole: int, like: Tensor) -> Tensor:
@@ -271,17 +221,13 @@ class IPL(nn.Module):
     Size rule: the feature grid's height and width are multiples of 4 (32 px of the picture).
     """
 
-    # Cells at a region's edge that may differ from the whole picture's: one per DAEM convolution,
-    # and three per DAEM for the context, which is pooled by two and interpolated.
-    CELLS_PER_BLOCK = 3
-
     def __init__(self, config: IPLConfig | None = None) -> None:
         super().__init__()
         self.config = config or IPLConfig()
         width = self.config.width
         self.down = nn.Conv2d(4 * FEATURES, width, 1)
         self.blocks = nn.ModuleList(
-            FIB(self.config, f"block{i}") for i in range(self.config.blocks)
+            FIB(self.config, f"blocks.{i}") for i in range(self.config.blocks)
         )
         self.frame_head = nn.Conv2d(width, 4 * LOGITS, 1)
         self.shared_head = nn.Conv2d(width, 4 * BANDS, 1)
@@ -299,7 +245,7 @@ class IPL(nn.Module):
     @property
     def overlap_px(self) -> int:
         """Pixels that a region needs around it for its maps to equal the whole picture's."""
-        return CELL_PX * (self.CELLS_PER_BLOCK * self.config.blocks + 1)
+        return self.config.overlap_px
 
     def prefill(self, features: Tensor, prior: Tensor, cache: AttentionCache) -> None:
         """Fills `cache` from the whole bracket: features (B, N, FEATURES, 2h, 2w)."""
@@ -308,7 +254,7 @@ class IPL(nn.Module):
 
     def decode(
         self, features: Tensor, prior: Tensor, region: Region, cache: AttentionCache
-    ) -> Maps:
+    ) -> Maps[Tensor]:
         """Maps of one region.
 
         Args:

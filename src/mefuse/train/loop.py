@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from mefuse.blend import blend_coarse, blend_fine, build_pyramid, decompose
 from mefuse.cache import AttentionCache
 from mefuse.features import sense
-from mefuse.models.ipl import IPL, IPLConfig
+from mefuse.models.ipl import IPL
+from mefuse.models.ipl_config import IPLConfig
 from mefuse.synth.pictures import Picture, load_pictures
 from mefuse.train.data import Sample, draw_sample
 from mefuse.train.loss import fusion_loss
