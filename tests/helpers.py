@@ -12,7 +12,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from mefuse.host.ipl import IPL as HostIPL
+from mefuse.host import ipl
 
 # Makers of picture files, for reading and writing.
 
@@ -291,7 +291,7 @@ def write_cfa_dng(
 # Makers of networks.
 
 
-def on_host(network: Any) -> HostIPL:
+def on_host(network: Any) -> ipl.IPL:
     """The host's form of a torch IPL, with the same weights."""
     arrays = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-    return HostIPL(network.config, arrays)
+    return ipl.IPL(network.config, arrays)

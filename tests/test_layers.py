@@ -70,9 +70,9 @@ def test_pixel_shuffle(rng):
 
 @pytest.mark.parametrize(("height", "width"), [(2, 4), (120, 132), (8, 4000)])
 def test_blocks_of_rows_cover_all_and_start_even(height, width):
-    rows = [list(range(height))[block] for block in row_blocks(height, width)]
-    assert sum(rows, []) == list(range(height))
-    assert all(block[0] % 2 == 0 for block in rows)
+    found = list(row_blocks(height, width))
+    assert [row for rows in found for row in range(height)[rows]] == list(range(height))
+    assert all(rows.start % 2 == 0 for rows in found)
 
 
 def test_arrays_that_do_not_fit_are_named():

@@ -145,7 +145,7 @@ def _is_16_bit(bracket: Bracket) -> bool:
 
 @contextmanager
 def _loading(settings: FuseSettings) -> Iterator[Future[Fuser]]:
-    """The model while it loads beside the reading: importing torch takes longer than decoding."""
+    """The model while it loads beside the reading: on a GPU, importing torch takes longer."""
     with ThreadPoolExecutor(1, thread_name_prefix="load") as pool:
         yield pool.submit(load_fuser, settings.model, device=settings.device)
 

@@ -196,11 +196,11 @@ class FIB:
         for rows in row_blocks(x.shape[1], x.shape[3]):
             mean = others @ _frame_mean(x[:, rows], share[:, rows])
             mean += self.meet.bias  # rows, 2C, w
-            for frame in x[:, rows]:
-                both = own @ frame
+            for frame in x:
+                both = own @ frame[rows]
                 both += mean
                 gelu(both)
-                frame += self.settle(both)
+                frame[rows] += self.settle(both)
 
 
 def _frame_mean(x: Array, share: Array) -> Array:

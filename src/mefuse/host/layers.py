@@ -61,6 +61,7 @@ class Layer:
     bias: Array  # (outputs, 1)
 
     def __call__(self, x: Array) -> Array:
+        """The matrix times x, plus the bias."""
         y: Array = self.matrix @ x
         y += self.bias
         return y
@@ -82,8 +83,9 @@ def gelu(x: Array) -> None:
 
 def sigmoid(x: Array) -> Array:
     """1 / (1 + exp(-x))."""
-    y: Array = 1 / (1 + np.exp(-x))
-    return y
+    y = np.exp(-x)
+    y += 1
+    return np.reciprocal(y, out=y)
 
 
 def row_blocks(height: int, width: int) -> Iterator[slice]:
@@ -120,7 +122,7 @@ def pooled(x: Array, count: int) -> Array:
 def halved(x: Array) -> Array:
     """Mean over 2 x 2 of x (h, C, w), sides even: (h/2, C, w/2)."""
     rows = x[0::2] + x[1::2]
-    half: Array = rows[..., 0::2] + rows[..., 1::2]
+    half = np.asarray(rows[..., 0::2] + rows[..., 1::2], np.float32)
     half *= np.float32(0.25)
     return half
 

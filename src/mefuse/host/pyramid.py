@@ -46,7 +46,7 @@ def blend_coarse(pyramid: Pyramid[Planes], maps: Maps[Planes]) -> Plane:
             weights = share
         blended.append((weights * band).sum(0))
         share = np.stack([halve(plane) for plane in share])
-    fused = (share * pyramid.top).sum(0)
+    fused: Plane = (share * pyramid.top).sum(0)
     for band, (height, width) in zip(reversed(blended), reversed(pyramid.sizes), strict=True):
         fused = (enlarge(fused, 2) + band)[:height, :width]
     return fused

@@ -26,6 +26,8 @@ from mefuse.cache import AttentionCache
 from mefuse.grid import BANDS, FEATURES, LOGITS, Maps
 from mefuse.models.ipl_config import MAX_GAIN, MAX_RESIDUAL, POSITION, IPLConfig, Region
 
+Cache = AttentionCache[Tensor]
+
 
 def _axis(start: int, count: int, whole: int, like: Tensor) -> Tensor:
     """Cell centres along one axis, -1..1 over the whole picture."""
@@ -67,7 +69,7 @@ class DAEM(nn.Module):
         self.value = nn.Conv2d(width + POSITION, width, 1)
         self.project = nn.Conv2d(width, width, 1)
 
-    def scan(self, x: Tensor, name: str, cache: AttentionCache) -> None:
+    def scan(self, x: Tensor, name: str, cache: Cache) -> None:
         """Writes the slices of the whole picture `x` (M, C, h, w) to the cache."""
         strips = F.adaptive_avg_pool2d(x, (self.cells, x.shape[-1]))  # along height
         tokens = F.adaptive_avg_pool2d(strips, (self.cells, self.cells))  # then along width
@@ -80,7 +82,7 @@ class DAEM(nn.Module):
         gate = torch.sigmoid(self.excite(F.relu(self.squeeze(pooled))))
         cache.update(f"{name}.gate", gate.movedim(1, 2))  # M, 1, C, 1: one scale per frame
 
-    def forward(self, x: Tensor, code: Tensor, name: str, cache: AttentionCache) -> Tensor:
+    def forward(self, x: Tensor, code: Tensor, name: str, cache: Cache) -> Tensor:
         """x (M, C, h, w) and its position code (POSITION, h, w) -> (M, C, h, w).
 
         What is constant over places is multiplied into weights and cached values first, so that
@@ -123,7 +125,7 @@ class DRTM(nn.Module):
         self.columns = nn.Linear(side, side)
         self.out = nn.Conv2d(width, 2 * width, 1)
 
-    def roll(self, x: Tensor, mean: Tensor, name: str, cache: AttentionCache) -> None:
+    def roll(self, x: Tensor, mean: Tensor, name: str, cache: Cache) -> None:
         """Writes the rolled cube of the whole picture `x` and its mean over frames to the cache."""
         cube = F.adaptive_avg_pool2d(torch.cat((x, mean), 1), self.side)  # M, 2C, S, S
         cube = F.gelu(self.channels(cube))  # M, C, S, S
@@ -131,7 +133,7 @@ class DRTM(nn.Module):
         cube = cube + F.gelu(self.rows(cube.transpose(2, 3)).transpose(2, 3))
         cache.update(f"{name}.cube", self.out(cube))  # M, 2C, S, S
 
-    def forward(self, x: Tensor, place: _Place, name: str, cache: AttentionCache) -> Tensor:
+    def forward(self, x: Tensor, place: _Place, name: str, cache: Cache) -> Tensor:
         """x (M, C, h, w) and where its cells lie in the whole picture -> (M, C, h, w)."""
         cube = cache.read(f"{name}.cube", dtype=x.dtype)
         rolled = place.rows @ cube @ place.columns.T  # M, 2C, h, w
@@ -163,7 +165,7 @@ class FIB(nn.Module):
             nn.init.normal_(layer.weight, std=0.02)
 
     def forward(
-        self, x: Tensor, share: Tensor, place: _Place, cache: AttentionCache, *, prefill: bool
+        self, x: Tensor, share: Tensor, place: _Place, cache: Cache, *, prefill: bool
     ) -> Tensor:
         """x (M, C, h, w) -> (M, C, h, w); `share` (B, N, 1, h, w) sums to one over frames."""
         if self.daem is not None:
@@ -247,14 +249,12 @@ class IPL(nn.Module):
         """Pixels that a region needs around it for its maps to equal the whole picture's."""
         return self.config.overlap_px
 
-    def prefill(self, features: Tensor, prior: Tensor, cache: AttentionCache) -> None:
+    def prefill(self, features: Tensor, prior: Tensor, cache: Cache) -> None:
         """Fills `cache` from the whole bracket: features (B, N, FEATURES, 2h, 2w)."""
         height, width = features.shape[-2] // 2, features.shape[-1] // 2
         self._features_to_cells(features, prior, Region.whole(height, width), cache, prefill=True)
 
-    def decode(
-        self, features: Tensor, prior: Tensor, region: Region, cache: AttentionCache
-    ) -> Maps[Tensor]:
+    def decode(self, features: Tensor, prior: Tensor, region: Region, cache: Cache) -> Maps[Tensor]:
         """Maps of one region.
 
         Args:
@@ -277,7 +277,7 @@ class IPL(nn.Module):
         features: Tensor,
         prior: Tensor,
         region: Region,
-        cache: AttentionCache,
+        cache: Cache,
         *,
         prefill: bool,
     ) -> tuple[Tensor, Tensor]:

@@ -32,7 +32,7 @@ log = logging.getLogger("mefuse.train")
 
 def fuse_sample(network: IPL, sample: Sample) -> tuple[Tensor, Tensor]:
     """Fused luma (B, H, W) and chroma (B, 2, H, W) of a sample; the cache is not quantised."""
-    cache = AttentionCache(bits=32, budget_bytes=2**40)
+    cache: AttentionCache[Tensor] = AttentionCache(bits=32, budget_bytes=2**40)
     with torch.no_grad():
         small, detail = decompose(sample.small), decompose(sample.detail)
     network.prefill(*sense(sample.small, small), cache)
