@@ -25,7 +25,16 @@ def _loaded_after(statements: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["--version"], ["fuse", "--help"], ["info", "-h"], ["synth", "-h"]]
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["fuse", "--help"],
+        ["info", "-h"],
+        ["synth", "-h"],
+        ["group", "-h"],
+        ["batch", "-h"],
+    ],
 )
 def test_help_and_version_load_nothing_heavy(arguments: list[str]) -> None:
     loaded = _loaded_after(

@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mefuse.gamut import LUMA
 from mefuse.grid import (
     BANDS,
     CHROMA_FLOOR,
@@ -35,7 +36,6 @@ from mefuse.grid import (
     FOLLOW_LIMITS,
     FOLLOW_UP,
     GRID,
-    LUMA,
     Maps,
     Pyramid,
 )

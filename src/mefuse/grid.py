@@ -25,8 +25,8 @@ COARSE_OVERLAP_PX = 32  # around a part of a pyramid's energies: half a sample o
 ENERGY_FLOOR = 3e-6  # (0.45 / 255)^2: energy below half a grey level is no detail
 CHROMA_FLOOR = 0.02  # about five grey levels: grey pixels average instead of following noise
 # A pixel with a clipped channel has lost its hue (white turns yellow, yellow green): its chroma
-# counts less and less from 0.85 on, yet still decides where every frame is clipped.
-CLIP_START, CLIP_END, CLIP_SHARE = 0.85, 1.0, 0.05
+# counts less and less from 0.7 on, yet still decides where every frame is clipped.
+CLIP_START, CLIP_END, CLIP_SHARE = 0.7, 0.95, 0.01
 # Where the fusion lifts a frame's luma, its colour follows by FOLLOW_UP of their ratio, where it
 # lowers it by FOLLOW_DOWN. With 1 saturation is kept exactly, and with it the noise of dark frames
 # and dull colours in what is lowered; with 0 lifted highlights stay grey, and rings show where one
@@ -34,7 +34,6 @@ CLIP_START, CLIP_END, CLIP_SHARE = 0.85, 1.0, 0.05
 FOLLOW_UP, FOLLOW_DOWN = 0.75, 0.35
 FOLLOW_LIMITS = (0.4, 3.0)
 FOLLOW_FLOOR = 0.05
-LUMA = (0.299, 0.587, 0.114)
 # Features: where channels count as clipped, how far the classic weight's exposedness reaches
 # (Mertens et al.), and floors of logarithms. Chosen so that features lie about in -1..1.
 CLIPPED_ABOVE, CLIPPED_BELOW, CLIPPED_SLOPE = 0.92, 0.08, 12.5

@@ -1,7 +1,8 @@
-"""How much memory this process has taken at most, and how much is free."""
+"""How much memory this process has taken at most, is free, and the machine has."""
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -37,3 +38,17 @@ def available_memory_bytes() -> int | None:
     if limit.exists() and used.exists() and limit.read_text().strip().isdigit():
         free.append(max(0, int(limit.read_text()) - int(used.read_text())))
     return min(free) if free else None
+
+
+def machine_memory_bytes() -> int | None:
+    """The memory that this process may use: the machine's, or less where a container limits it.
+
+    None where the system does not tell.
+    """
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return None
+    limit = Path("/sys/fs/cgroup/memory.max")
+    text = limit.read_text().strip() if limit.exists() else "max"
+    return min(memory, int(text)) if text.isdigit() else memory

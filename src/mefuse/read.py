@@ -19,15 +19,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mefuse import containers, exif
+from mefuse import colour, containers, exif
 from mefuse.bracket import assemble
 from mefuse.decode import decode, upright
 from mefuse.errors import InputError, ReadError
 from mefuse.exposure import Luma, luma_small
-from mefuse.frames import Bracket, Exposure, Frame, Metadata, Source
+from mefuse.frames import Bracket, Exposure, Frame, Source
 from mefuse.settings import RawSettings
 
-_RGB_PROFILE = b"RGB "
 _RAW_DEFAULTS = RawSettings()
 
 
@@ -56,16 +55,12 @@ def read_frame(source: Source, *, raw: RawSettings = _RAW_DEFAULTS) -> Frame:
         reason = (err.strerror or str(err)).lower()
         raise ReadError(f"{name}: cannot be read ({reason}); check the file") from err
     decoded = decode(data, name)
-    metadata, warnings = _with_usable_profile(containers.read_metadata(io.BytesIO(data)), name)
-    pixels = upright(decoded.pixels, exif.read_orientation(metadata.exif))
-    return Frame(source, pixels, metadata, (*decoded.warnings, *warnings))
-
-
-def _with_usable_profile(metadata: Metadata, name: str) -> tuple[Metadata, tuple[str, ...]]:
-    """Drops a colour profile that is not for RGB: a gray frame's would be wrong for the result."""
-    if metadata.icc is None or metadata.icc[16:20] == _RGB_PROFILE:
-        return metadata, ()
-    return replace(metadata, icc=None), (f"{name}: colour profile is not for RGB, taken as sRGB",)
+    metadata = containers.read_metadata(io.BytesIO(data))
+    turn = decoded.orientation or exif.read_orientation(metadata.exif)
+    meant = colour.interpreted(upright(decoded.pixels, turn), metadata, name)
+    warnings = (*decoded.warnings, *meant.warnings)
+    metadata = replace(metadata, icc=meant.icc)
+    return Frame(source, meant.pixels, metadata, warnings, stored_icc=meant.stored_icc)
 
 
 def read_bracket(
@@ -105,7 +100,7 @@ def read_bracket(
         return _read_raw(sources, reference=reference, settings=raw, on_frame=on_frame)
     frames, lumas = _in_threads(read_frame, sources, os.cpu_count() or 1, on_frame)
     bracket = assemble(frames, lumas=lumas, reference=reference)
-    if raw == _RAW_DEFAULTS:
+    if replace(raw, space="srgb", profile=None) == _RAW_DEFAULTS:
         return bracket
     unused = "white balance, demosaicing and half size are for raw files, these are none"
     return replace(bracket, warnings=(*bracket.warnings, unused))

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mefuse.gamut import to_pixels
 from mefuse.grid import (
     BANDS,
     CHROMA_FLOOR,
@@ -25,7 +26,6 @@ from mefuse.grid import (
     FOLLOW_LIMITS,
     FOLLOW_UP,
     GRID,
-    LUMA,
     Maps,
 )
 from mefuse.host.bands import fine_bands, full_scale, half_colour, luma_of
@@ -55,7 +55,7 @@ def blend_fine(
     lumas = [luma_of(frame) for frame in frames]
     fused = _blend_luma(lumas, coarse * np.float32(full), maps.logits, maps.gains, full=full)
     offsets = _blend_chroma(frames, lumas, fused, maps.logits[:, BANDS + 1])
-    return _to_pixels(fused, offsets, full=full, depth=depth)
+    return to_pixels(fused, offsets, full=full, depth=depth)
 
 
 def _blend_luma(
@@ -127,7 +127,7 @@ def _blend_chroma(
 
 def _colour_weight(colour: NDArray[Any], luma: Plane, full: float) -> Plane:
     """Colourfulness times the trust in the hue of RGB (h, w, 3) of that luma: (h, w)."""
-    red, green, blue = (plane.astype(np.float32) for plane in cv2.split(colour))
+    red, green, blue = (as_plane(plane) for plane in cv2.split(colour))
     weight = as_plane(
         cv2.addWeighted(
             cv2.absdiff(blue, luma), _BLUE, cv2.absdiff(red, luma), _RED, CHROMA_FLOOR * full
@@ -148,40 +148,3 @@ def _follow(ratio: Plane) -> Plane:
     logarithm *= np.float32(FOLLOW_DOWN)
     logarithm += bent
     return as_plane(cv2.exp(logarithm))
-
-
-def _to_pixels(
-    luma: Plane, chroma: tuple[Plane, Plane], *, full: float, depth: int
-) -> NDArray[Any]:
-    """RGB of luma and red and blue minus luma, which are fitted to the gamut around the luma.
-
-    See `blend.within_gamut`. OpenCV rounds and clips as it converts.
-    """
-    largest, kind = (255.0, cv2.CV_8U) if depth == 8 else (65535.0, cv2.CV_16U)
-    red, blue = chroma
-    green = as_plane(cv2.addWeighted(red, -LUMA[0] / LUMA[1], blue, -LUMA[2] / LUMA[1], 0.0))
-    offsets = (red, green, blue)
-    share = _gamut_share(luma, offsets, full)
-    if share is not None:
-        for offset in offsets:
-            np.multiply(offset, share, out=offset)
-    scale = largest / full
-    channels = [cv2.addWeighted(luma, scale, o, scale, 0.0, dtype=kind) for o in offsets]
-    return np.asarray(cv2.merge(channels))
-
-
-def _gamut_share(luma: Plane, offsets: Sequence[Plane], full: float) -> Plane | None:
-    """How much of the offsets of R, G, B fits around the luma; None: all of it, everywhere."""
-    red, green, blue = offsets
-    above = as_plane(cv2.max(cv2.max(red, green), blue))
-    below = as_plane(cv2.min(cv2.min(red, green), blue))
-    if (
-        cv2.minMaxLoc(cv2.add(luma, above))[1] <= full
-        and cv2.minMaxLoc(cv2.add(luma, below))[0] >= 0
-    ):
-        return None
-    inside = np.clip(luma, 0, full)
-    tiny = np.float32(1e-6 * full)
-    np.divide(np.float32(full) - inside, np.maximum(above, tiny, out=above), out=above)
-    np.divide(inside, -np.minimum(below, -tiny, out=below), out=below)
-    return as_plane(np.minimum(cv2.min(above, below), np.float32(1)))

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mefuse.gamut import LUMA
 from mefuse.grid import (
     AGREEMENT_LIMIT,
     BANDS,
@@ -24,7 +25,6 @@ from mefuse.grid import (
     FEATURES,
     FINE,
     GRID,
-    LUMA,
     LUMA_FLOOR,
     SATURATION_FLOOR,
     Glimpse,
@@ -45,7 +45,7 @@ def glimpse(frames: Sequence[NDArray[Any]]) -> Glimpse[Planes]:
         _, energy, smallest = fine_bands(luma_of(frame))
         lumas.append(smallest)
         energies.append(np.stack([reduce(e, GRID >> (i + 1)) for i, e in enumerate(energy)]))
-        colour = reduce(half_colour(frame).astype(np.float32), GRID // 2)
+        colour = reduce(half_colour(frame), GRID // 2)
         colours.append(colour.transpose(2, 0, 1))
     return Glimpse(np.stack(colours) * unit, np.stack(lumas) * unit, np.stack(energies) * unit**2)
 

@@ -115,7 +115,7 @@ def pool_matrix(places: int, count: int) -> Array:
 def pooled(x: Array, count: int) -> Array:
     """Means of x (h, C, w) over count x count parts, rows first: (C, count, count)."""
     strips = pool_matrix(len(x), count) @ x.swapaxes(0, 1)
-    means: Array = strips @ pool_matrix(x.shape[2], count).T
+    means: Array = np.matmul(strips, pool_matrix(x.shape[2], count).T)
     return means
 
 
