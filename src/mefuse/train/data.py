@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mefuse.models.ipl import CELL_PX, Region
+from mefuse.models.ipl_config import CELL_PX, Region
 from mefuse.synth.camera import Camera
 from mefuse.synth.motion import moved
 from mefuse.synth.movers import Clock, Stage, draw_motion, surroundings

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from mefuse.blend import blend_coarse, blend_fine, build_pyramid, decompose
 from mefuse.cache import AttentionCache
 from mefuse.features import sense
-from mefuse.models.ipl import IPL, IPLConfig
+from mefuse.models.ipl import IPL
+from mefuse.models.ipl_config import IPLConfig
 from mefuse.synth.pictures import Picture, load_pictures
 from mefuse.train.data import Sample
 from mefuse.train.feed import feed
@@ -32,7 +33,7 @@ log = logging.getLogger("mefuse.train")
 
 def fuse_sample(network: IPL, sample: Sample) -> tuple[Tensor, Tensor]:
     """Fused luma (B, H, W) and chroma (B, 2, H, W) of a sample; the cache is not quantised."""
-    cache = AttentionCache(bits=32, budget_bytes=2**40)
+    cache: AttentionCache[Tensor] = AttentionCache(bits=32, budget_bytes=2**40)
     with torch.no_grad():
         small, detail = decompose(sample.small), decompose(sample.detail)
     network.prefill(*sense(sample.small, small), cache)
