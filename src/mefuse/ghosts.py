@@ -9,7 +9,7 @@ region at full size. Knows no file, no transform and no network.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +24,8 @@ from mefuse.slices import Rect
 Bytes = NDArray[np.uint8]
 Plane = NDArray[np.float32]
 Pixels = NDArray[Any]
-Fit = Callable[[Pixels], Pixels]  # brings a map to the size and place of frames
 
+_BAND_ROWS = 64  # filled at once: stays in the processor's cache
 DRIFT_CELLS = 4  # side of a cell of the drift, in pixels of the reduced frames
 
 
@@ -84,33 +84,33 @@ class Ghosts:
 
         What did not move keeps its bytes, and a part is the same as that part of the whole.
         """
-        cells = self.factor * DRIFT_CELLS
-        return self._filled(
-            frames,
-            lambda cover: _enlarged(cover, self.factor, rect),
-            lambda drift: _enlarged(drift, cells, rect),
-        )
+        corrected = list(frames)
+        for k, ghost in self._moved():
+            cover = _enlarged(ghost.cover, self.factor, rect)
+            if cover.any():
+                drift = _Drift(ghost, self.factor * DRIFT_CELLS, rect)
+                corrected[k] = _filled(corrected[k], corrected[ghost.trusted], cover, drift)
+        return corrected
 
     def correct_small(self, frames: Sequence[Pixels]) -> list[Pixels]:
         """The whole picture's frames (h, w, 3), reduced to any size, with ghosts replaced."""
-        size = (frames[0].shape[1], frames[0].shape[0])
-        return self._filled(
-            frames,
-            lambda cover: np.asarray(cv2.resize(cover, size, interpolation=cv2.INTER_AREA)),
-            lambda drift: np.asarray(cv2.resize(drift, size, interpolation=cv2.INTER_LINEAR)),
-        )
+        height, width = frames[0].shape[:2]
+        corrected = list(frames)
+        for k, ghost in self._moved():
+            cover = cv2.resize(ghost.cover, (width, height), interpolation=cv2.INTER_AREA)
+            maps = (cv2.resize(part, (width, height)) for part in (ghost.decided, ghost.open))
+            drift = _Drift(
+                Ghost(ghost.trusted, ghost.levels, cover, *maps), 1, Rect(0, 0, height, width)
+            )
+            corrected[k] = _filled(corrected[k], corrected[ghost.trusted], cover, drift)
+        return corrected
 
-    def _filled(self, frames: Sequence[Pixels], fit_cover: Fit, fit_drift: Fit) -> list[Pixels]:
-        """Frames with ghosts replaced, from the reference outwards."""
-        filled = list(frames)
+    def _moved(self) -> Iterator[tuple[int, Ghost]]:
+        """Frames in which something moved, from the reference outwards."""
         for k in self.order:
             ghost = self.found[k]
-            cover = None if ghost is None else fit_cover(ghost.cover)
-            if ghost is None or cover is None or not cover.any():
-                continue
-            drift = fit_drift(ghost.decided), fit_drift(ghost.open)
-            filled[k] = _fill(filled[k], filled[ghost.trusted], cover, ghost.levels, drift)
-        return filled
+            if ghost is not None:
+                yield k, ghost
 
 
 def find_ghosts(
@@ -133,7 +133,8 @@ def find_ghosts(
         if ghost is None:
             continue
         found[k] = ghost
-        corrected[k] = Ghosts(tuple(found), (k,), 1).correct_small(corrected)[k]
+        if 0 < k < len(frames) - 1:  # the next frame on this side looks at it
+            corrected[k] = Ghosts(tuple(found), (k,), 1).correct_small(corrected)[k]
     return Ghosts(tuple(found), order, factor)
 
 
@@ -146,7 +147,7 @@ def _outwards(reference: int, count: int) -> Iterator[int]:
 def _find(trusted: Bytes, frame: Bytes, index: int, limits: Limits) -> Ghost | None:
     """The ghost of a frame against a trusted one; None where nothing moved."""
     least, most = cv2.erode(trusted, _BOX), cv2.dilate(trusted, _BOX)
-    levels = map_levels(trusted, frame, flat=cv2.subtract(most, least))
+    levels = map_levels(trusted, frame, texture=np.asarray(cv2.subtract(most, least)))
     excess = _excess(np.asarray(least), np.asarray(most), frame, levels)
     moved = _moved(excess, limits)
     if not moved.any():
@@ -194,22 +195,20 @@ def _soft(moved: Bytes, grow: int) -> Bytes:
 
 
 def _drift(trusted: Bytes, frame: Bytes, levels: LevelMap, cover: Bytes) -> tuple[Plane, Plane]:
-    """What a frame differs from the mapped levels by, continued under the cover."""
-    mapped = cv2.LUT(trusted, np.ascontiguousarray(levels.centre.T[None]))
-    undecided = cv2.LUT(trusted, np.ascontiguousarray(levels.open.T[None]))
-    free = (cover == 0).astype(np.float32)[..., None]
-    difference = frame - mapped
-    return (
-        _continued(difference, free * (1 - undecided)),
-        _continued(difference, free * undecided),
-    )
+    """What a frame differs from the mapped levels by, continued under the cover.
 
-
-def _continued(values: Plane, weights: Plane) -> Plane:
-    """Weighted means over cells; where there is no weight, from the cells around (pull-push)."""
-    height, width = (-(-side // DRIFT_CELLS) for side in values.shape[:2])
-    size = (width, height)
-    return _pull_push(_area(values * weights, size), _area(weights, size))
+    In cells: where the levels are decided, and where they are open.
+    """
+    height, width = (-(-side // DRIFT_CELLS) for side in cover.shape)
+    means = [_area(pixels, (width, height)) for pixels in (trusted, frame)]
+    covered = _area(cover, (width, height))
+    free = (covered == 0).astype(np.float32)[..., None]
+    seen = np.rint(means[0]).astype(np.uint8)
+    difference = means[1] - _looked_up(seen, levels.centre)
+    undecided = _looked_up(seen, levels.open)
+    weights = (free * (1 - undecided), free * undecided)
+    decided, open_ = (_pull_push(difference * weight, weight) for weight in weights)
+    return decided, open_
 
 
 def _pull_push(sums: Plane, weights: Plane) -> Plane:
@@ -225,7 +224,7 @@ def _pull_push(sums: Plane, weights: Plane) -> Plane:
     return np.asarray((sums + weak * wide) / (weights + weak), np.float32)
 
 
-def _area(values: Plane, size: tuple[int, int]) -> Plane:
+def _area(values: Pixels, size: tuple[int, int]) -> Plane:
     """Means over cells; `size` is (width, height)."""
     return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA), np.float32)
 
@@ -245,37 +244,53 @@ def _enlarged(plane: NDArray[Any], factor: int, rect: Rect) -> NDArray[Any]:
     return np.asarray(large[y : y + rect.height, x : x + rect.width])
 
 
-def _fill(
-    frame: Pixels,
-    trusted: Pixels,
-    cover: Bytes,
-    levels: LevelMap,
-    drift: tuple[Plane, Plane],
-) -> NDArray[Any]:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Drift:
+    """The fill of a ghost at `rect`, whose maps have cells of `cell_px`."""
+
+    ghost: Ghost
+    cell_px: int
+    rect: Rect
+
+    def fill(self, trusted: Pixels, top: int, left: int) -> Plane:
+        """What the frame would show at a box of the rect: `trusted` (h, w, 3) there -> codes."""
+        height, width = trusted.shape[:2]
+        box = Rect(self.rect.top + top, self.rect.left + left, height, width)
+        decided = _enlarged(self.ghost.decided, self.cell_px, box)
+        fill = _enlarged(self.ghost.open, self.cell_px, box) - decided
+        fill *= _looked_up(trusted, self.ghost.levels.open)
+        fill += decided
+        fill += _looked_up(trusted, self.ghost.levels.centre)
+        return fill
+
+
+def _filled(frame: Pixels, trusted: Pixels, cover: Bytes, drift: _Drift) -> Pixels:
     """The frame, under the cover as the trusted one shows it at the frame's exposure."""
-    rows, columns = (np.flatnonzero(cover.any(axis)) for axis in (1, 0))
-    box = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-    centre, undecided = (_looked_up(trusted[box], table) for table in (levels.centre, levels.open))
-    decided, free = drift[0][box], drift[1][box]
-    fill = centre + decided + undecided * (free - decided)
-    share = cover[box][..., None] * np.float32(1 / 255)
-    top = np.iinfo(frame.dtype).max
-    fill = fill.clip(0, 255) * np.float32(top / 255)
-    under = frame[box].astype(np.float32)
-    replaced = frame.copy()
-    replaced[box] = np.rint(under + share * (fill - under)).astype(frame.dtype)
-    return replaced
+    full = np.iinfo(frame.dtype).max
+    filled = frame.copy()
+    for top in range(0, cover.shape[0], _BAND_ROWS):
+        band = cover[top : top + _BAND_ROWS]
+        columns = np.flatnonzero(band.any(0))
+        if len(columns) == 0:
+            continue
+        left, right = columns[0], columns[-1] + 1
+        box = (slice(top, top + _BAND_ROWS), slice(left, right))
+        fill = drift.fill(trusted[box], top, left)
+        fill *= np.float32(full / 255)
+        old = frame[box].astype(np.float32)
+        fill -= old
+        fill *= band[:, left:right, None] * np.float32(1 / 255)
+        fill += old
+        np.rint(fill, out=fill)
+        filled[box] = fill.clip(0, full)
+    return filled
 
 
-def _looked_up(pixels: NDArray[Any], table: Plane) -> Plane:
-    """Pixels (h, w, 3) of 8 or 16 bits through a table of 256 levels per channel."""
+def _looked_up(pixels: Pixels, table: Plane) -> Plane:
+    """Pixels (h, w, 3) of 8 or 16 bits through a table of 256 levels per channel: (h, w, 3)."""
     if pixels.dtype == np.uint8:
-        return np.asarray(
-            cv2.LUT(np.ascontiguousarray(pixels), np.ascontiguousarray(table.T[None])), np.float32
-        )
+        rows = np.ascontiguousarray(table.T[None])
+        return np.asarray(cv2.LUT(np.ascontiguousarray(pixels), rows), np.float32)
     fine = np.linspace(0, 255, 65536)
-    channels = [
-        np.interp(fine, np.arange(256), table[c]).astype(np.float32)[pixels[..., c]]
-        for c in range(3)
-    ]
-    return np.stack(channels, -1)
+    tables = [np.interp(fine, np.arange(256), row).astype(np.float32) for row in table]
+    return np.stack([tables[c][pixels[..., c]] for c in range(3)], -1)
