@@ -27,8 +27,13 @@ LEVELS = 256
 _STEP = 2  # every second row and column is counted
 _TEXTURED_STEP = 8  # and of places with texture, where half a pixel matters, every eighth
 _FLAT = 12  # codes: range over 3x3 of a flat place
+_SHARED_ROW = 5.0  # pixels of a level that what the other channels show at most counts for
 _KERNEL = np.array([1, 2, 3, 4, 3, 2, 1], np.float32) / 16  # along the second's levels
 _FULL_ROW = 15.0  # pixels of a level from which on it counts fully for the ridge
+_SURE_ROW = 100.0  # pixels of a level that speak for themselves
+# Pairs that a power law, in which levels stay in proportion, is worth where few pixels speak; spread
+# over a share of the level, for cameras differ.
+_LAW_ROW, _LAW_SPREAD = 150.0, 0.12
 _NODE_ROW = 2.0  # pixels of a level from which on the ridge is measured there
 _WINDOW = 24  # codes around the ridge in which pairs are taken for true ones
 _INPUT_ERROR = 3  # codes by which a level of the first may be off: noise, JPEG, resampling
@@ -65,8 +70,9 @@ def map_levels(first: Bytes, second: Bytes, *, texture: Bytes) -> LevelMap:
         second: (h, w, 3) uint8, aligned to it; some of it may have moved.
         texture: (h, w, 3) uint8, range of `first` around each pixel.
     """
-    counts = _comparagrams(first, second, texture)
+    counts = _with_other_channels(_comparagrams(first, second, texture))
     ridges = _ridges(counts)
+    ridges = _ridges(counts + _power_law(counts, ridges))
     centre = np.stack([_centre(*pair) for pair in zip(counts, ridges, strict=True)])
     spread = _spread(counts, centre)
     before = np.pad(centre[:, :-_INPUT_ERROR], ((0, 0), (_INPUT_ERROR, 0)))
@@ -97,6 +103,27 @@ def _comparagrams(first: Bytes, second: Bytes, texture: Bytes) -> Levels:
         ranges = [0, LEVELS, 0, LEVELS]
         counts[c] = cv2.calcHist(pair, [0, 1], calm, [LEVELS, LEVELS], ranges)
     return counts
+
+
+def _with_other_channels(counts: Levels) -> Levels:
+    """Counts to which those of all channels add a little: they nearly share one response."""
+    pooled = counts.sum(0)
+    return counts + pooled * (_SHARED_ROW / np.maximum(pooled.sum(1, keepdims=True), _SHARED_ROW))
+
+
+def _power_law(counts: Levels, ridges: NDArray[np.intp]) -> Levels:
+    """Pairs (256, 256) of a power law in proportion to what the sure part of the ridges shows.
+
+    Things that moved may be alone with their levels; without it the ridge would follow them.
+    """
+    near = np.abs(_ALL - ridges[..., None]) <= _WINDOW
+    sure = ((counts * near).sum(2) > _SURE_ROW) & (_ALL > 16) & (ridges > 8) & (ridges < 240)
+    if not sure.any():
+        return np.zeros((LEVELS, LEVELS), np.float32)
+    ratio = np.float32(np.median((ridges / np.maximum(_ALL, 1))[sure]))
+    law = np.minimum(_ALL * ratio, LEVELS - 1)[:, None]
+    shape = (1 - np.abs(_ALL - law) / (_LAW_SPREAD * law + 4)).clip(0, None)
+    return np.asarray(shape * (_LAW_ROW / shape.sum(1, keepdims=True)), np.float32)
 
 
 def _ridges(counts: Levels) -> NDArray[np.intp]:
