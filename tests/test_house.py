@@ -47,14 +47,15 @@ MAY_IMPORT = {
     "align": "coverage errors registration transforms views",
     "warp": "errors slices",
     "response": "",
-    "ghosts": "response settings slices",
-    "aligned": "ghosts settings slices warp",
+    "ghosts": "response slices",
+    "ghost_search": "ghosts response settings",
+    "aligned": "ghost_search ghosts settings slices warp",
     "write": "containers errors exif frames",
     "models": "aligned blend cache device errors slices",
     "weights": "errors models",
     "stream": "aligned blend blend_cpu blend_device cache device models slices weights",
-    "fuse": "align aligned clock coverage discover errors frames memory models read report settings "
-    "slices write",
+    "fuse": "align aligned clock coverage discover errors frames memory models read report "
+    "settings slices write",
     "synth": "errors frames write",
     "train": "blend cache errors metrics models synth weights",
     "bench": "align aligned cache discover errors fuse models read settings slices stream synth "

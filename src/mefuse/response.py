@@ -31,8 +31,8 @@ _SHARED_ROW = 5.0  # pixels of a level that what the other channels show at most
 _KERNEL = np.array([1, 2, 3, 4, 3, 2, 1], np.float32) / 16  # along the second's levels
 _FULL_ROW = 15.0  # pixels of a level from which on it counts fully for the ridge
 _SURE_ROW = 100.0  # pixels of a level that speak for themselves
-# Pairs that a power law, in which levels stay in proportion, is worth where few pixels speak; spread
-# over a share of the level, for cameras differ.
+# Pairs that a power law, in which levels stay in proportion, is worth where few pixels speak;
+# spread over a share of the level, for cameras differ.
 _LAW_ROW, _LAW_SPREAD = 150.0, 0.12
 _NODE_ROW = 2.0  # pixels of a level from which on the ridge is measured there
 _WINDOW = 24  # codes around the ridge in which pairs are taken for true ones
