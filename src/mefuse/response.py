@@ -108,7 +108,8 @@ def _comparagrams(first: Bytes, second: Bytes, texture: Bytes) -> Levels:
 def _with_other_channels(counts: Levels) -> Levels:
     """Counts to which those of all channels add a little: they nearly share one response."""
     pooled = counts.sum(0)
-    return counts + pooled * (_SHARED_ROW / np.maximum(pooled.sum(1, keepdims=True), _SHARED_ROW))
+    shared = pooled * (_SHARED_ROW / np.maximum(pooled.sum(1, keepdims=True), _SHARED_ROW))
+    return np.asarray(counts + shared, np.float32)
 
 
 def _power_law(counts: Levels, ridges: NDArray[np.intp]) -> Levels:
@@ -185,4 +186,4 @@ def _spread(counts: Levels, centre: Levels) -> Levels:
     reached = off.cumsum(2)
     deviation = (reached < 0.5 * reached[..., -1:]).sum(2)
     spread = _SPREAD_FLOOR + _SPREAD_SCALE * deviation
-    return spread.clip(0, _SPREAD_CEILING).astype(np.float32)
+    return np.asarray(spread.clip(0, _SPREAD_CEILING), np.float32)
