@@ -51,8 +51,9 @@ format: $(READY)  ## formats the code and mends what can be mended
 bench: $(READY)  ## measures alignment on synthetic hand-held brackets
 	$(BIN)/python -m mefuse.bench.alignment --count 5 --seed 1
 
-picture: demo  ## the README's picture, docs/demo.jpg
+picture: demo  ## the README's pictures, docs/demo.jpg and docs/looks.jpg
 	$(BIN)/python docs/make_picture.py demo/room_*.jpg demo/fused.png docs/demo.jpg
+	$(BIN)/python docs/make_looks.py demo/room_*.jpg docs/looks.jpg
 
 clean:  ## removes what was made here, the virtual environment too
 	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -145,6 +145,108 @@ def png_with(data: bytes, name: bytes, payload: bytes) -> bytes:
     return data[:33] + chunk + data[33:]
 
 
+# sRGB's primaries: XYZ of linear red, green, blue.
+SRGB_TO_XYZ = np.array(
+    [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+)
+BAYER = ((0, 1), (1, 2))  # DNG's numbers: 0 red, 1 green, 2 blue, 3 cyan, 4 magenta, 5 yellow
+X_TRANS = (
+    *((1, 1, 0, 1, 1, 2), (1, 1, 2, 1, 1, 0), (2, 0, 1, 0, 2, 1)),
+    *((1, 1, 2, 1, 1, 0), (1, 1, 0, 1, 1, 2), (0, 2, 1, 2, 0, 1)),
+)
+_LINEAR_RAW = 34892
+
+
+def write_dng(
+    path: Path,
+    mosaic: NDArray[Any],
+    *,
+    pattern: tuple[tuple[int, ...], ...] = BAYER,
+    planes: bytes | None = None,
+    exposure_time: tuple[int, int] = (1, 1),
+    iso: int = 100,
+    white: int = 4095,
+    black: int = 256,
+    neutral: tuple[float, ...] | None = (0.5, 1.0, 0.6),
+    matrix: NDArray[np.float64] | None = None,
+    orientation: int = 1,
+    crop: tuple[int, int, int, int] | None = None,
+    model: str = "Camera",
+) -> None:
+    """A raw file of values as a sensor gives them: (H, W) a mosaic, (H, W, 3) linear raw.
+
+    `matrix` takes XYZ to the camera's colours, by default those of sRGB times `neutral`; `crop` is
+    (top, left, height, width) of what the maker shows; `neutral` None: no white balance recorded.
+    """
+    if matrix is None:
+        matrix = np.diag(neutral or (0.5, 1.0, 0.6)) @ np.linalg.inv(SRGB_TO_XYZ)
+
+    def rationals(values: Any) -> list[int]:
+        return [x for v in np.ravel(values) for x in (round(float(v) * 10000), 10000)]
+
+    tags: list[tuple[Any, ...]] = [
+        (50706, "B", 4, (1, 4, 0, 0), True),  # DNGVersion
+        (50708, "s", 0, f"Test {model}", True),
+        (271, "s", 0, "Test", True),
+        (272, "s", 0, model, True),
+        (50717, "I", 1, white, True),
+        (50721, "2i", matrix.size, rationals(matrix), True),  # ColorMatrix1
+        (50778, "H", 1, 21, True),  # CalibrationIlluminant1: D65
+        (274, "H", 1, orientation, True),
+        (33434, "2I", 1, exposure_time, True),
+        (33437, "2I", 1, (8, 1), True),
+        (34855, "H", 1, iso, True),
+    ]
+    if neutral is not None:
+        tags.append((50728, "2I", len(neutral), rationals(neutral), True))  # AsShotNeutral
+    if crop is not None:
+        tags.append((50719, "I", 2, (crop[1], crop[0]), True))  # DefaultCropOrigin: x, y
+        tags.append((50720, "I", 2, (crop[3], crop[2]), True))
+    if mosaic.ndim == 2 and pattern:
+        tags.append((33421, "H", 2, (len(pattern), len(pattern[0])), True))  # CFARepeatPatternDim
+        flat = [x for row in pattern for x in row]
+        tags.append((33422, "B", len(flat), tuple(flat), True))
+        tags.append((50714, "H", 1, black, True))
+        if planes is not None:
+            tags.append((50710, "B", len(planes), tuple(planes), True))  # CFAPlaneColor
+        tifffile.imwrite(path, mosaic, photometric="cfa", metadata=None, extratags=tags)
+    elif mosaic.ndim == 3:
+        tifffile.imwrite(path, mosaic, photometric="linear_raw", metadata=None, extratags=tags)
+    else:  # a monochrome sensor; tifffile knows linear raw of three colours only
+        tifffile.imwrite(path, mosaic, photometric="minisblack", metadata=None, extratags=tags)
+        data = bytearray(path.read_bytes())
+        at = data.index(struct.pack("<HHI", 0x0106, 3, 1)) + 8  # PhotometricInterpretation
+        struct.pack_into("<H", data, at, _LINEAR_RAW)
+        path.write_bytes(data)
+
+
+def mosaic_of(
+    light: NDArray[np.float32],
+    *,
+    seconds: float = 1.0,
+    white: int = 4095,
+    black: int = 256,
+    saturation: int | None = None,
+    neutral: tuple[float, float, float] = (0.5, 1.0, 0.6),
+    pattern: tuple[tuple[int, ...], ...] = BAYER,
+    noise: tuple[float, float] = (0.0, 0.0),
+) -> NDArray[np.uint16]:
+    """What a sensor makes of linear light; light 1 for one second gives `white` in green.
+
+    `noise` is read noise and shot noise at white, as shares of full scale; `saturation` is where
+    the sensor clips, if that is below `white`.
+    """
+    linear = light.astype(np.float64) * seconds * np.array(neutral)
+    rows, columns = np.indices(light.shape[:2])
+    cell = np.array(pattern)
+    channel = cell[rows % cell.shape[0], columns % cell.shape[1]]
+    mosaic = np.take_along_axis(linear, channel[..., None], axis=2)[..., 0]
+    spread = np.sqrt(noise[0] ** 2 + noise[1] ** 2 * mosaic)
+    mosaic = mosaic + spread * np.random.default_rng(1).standard_normal(mosaic.shape)
+    values = np.clip(black + mosaic * (white - black), 0, saturation or white)
+    return np.round(values).astype(np.uint16)
+
+
 def write_cfa_dng(
     path: Path,
     light: NDArray[np.float32],
@@ -153,37 +255,32 @@ def write_cfa_dng(
     white: int = 4095,
     black: int = 256,
     neutral: tuple[float, float, float] = (0.5, 1.0, 0.6),
-    orientation: int = 1,
+    noise: tuple[float, float] = (0.0, 0.0),
+    saturation: int | None = None,
+    pattern: tuple[tuple[int, ...], ...] = BAYER,
+    **told: Any,
 ) -> None:
-    """A raw file (RGGB, 12 bits) of linear camera light; light 1 for one second saturates.
+    """A raw file (12 bits, RGGB) of linear camera light; light 1 for one second saturates.
 
     The colour matrix is that of sRGB, and camera RGB is `neutral` for gray light.
     """
-    seconds = exposure_time[0] / exposure_time[1]
-    linear = np.clip(light.astype(np.float64) * seconds * np.array(neutral), 0.0, 1.0)
-    rows, columns = np.indices(light.shape[:2])
-    channel = rows % 2 + columns % 2  # RGGB: 0 red, 1 green, 2 blue
-    mosaic = np.take_along_axis(linear, channel[..., None], axis=2)[..., 0]
-    raw = np.round(black + mosaic * (white - black)).astype(np.uint16)
-    # XYZ -> camera for a camera whose primaries are sRGB's, before the neutral is applied.
-    matrix = np.diag(neutral) @ np.linalg.inv(
-        [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    mosaic = mosaic_of(
+        light,
+        seconds=exposure_time[0] / exposure_time[1],
+        white=white,
+        black=black,
+        saturation=saturation,
+        neutral=neutral,
+        pattern=pattern,
+        noise=noise,
     )
-    rationals = [x for v in matrix.ravel() for x in (round(v * 10000), 10000)]
-    neutrals = [x for v in neutral for x in (round(v * 10000), 10000)]
-    tags = [
-        (50706, "B", 4, (1, 4, 0, 0), True),  # DNGVersion
-        (50708, "s", 0, "Test Camera", True),
-        (33421, "H", 2, (2, 2), True),  # CFARepeatPatternDim
-        (33422, "B", 4, (0, 1, 1, 2), True),  # CFAPattern
-        (50714, "H", 1, black, True),
-        (50717, "H", 1, white, True),
-        (50721, "2i", 9, rationals, True),  # ColorMatrix1
-        (50728, "2I", 3, neutrals, True),  # AsShotNeutral
-        (50778, "H", 1, 21, True),  # CalibrationIlluminant1: D65
-        (274, "H", 1, orientation, True),
-        (33434, "2I", 1, exposure_time, True),
-        (33437, "2I", 1, (8, 1), True),
-        (34855, "H", 1, 100, True),
-    ]
-    tifffile.imwrite(path, raw, photometric="cfa", metadata=None, extratags=tags)
+    write_dng(
+        path,
+        mosaic,
+        pattern=pattern,
+        exposure_time=exposure_time,
+        white=white,
+        black=black,
+        neutral=neutral,
+        **told,
+    )

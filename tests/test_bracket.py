@@ -1,8 +1,7 @@
-"""Putting frames together: depth, emptiness, order, reference, colour profiles."""
+"""Putting frames together: depth, emptiness, order, reference."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from helpers import exposed, textured_light
 from mefuse.bracket import assemble
 from mefuse.errors import InputError
 from mefuse.exposure import luma_small, well_exposed_share
-from mefuse.frames import Bracket, Exposure, Frame, Metadata, Source
+from mefuse.frames import Bracket, Exposure, Frame, Source
 
 LIGHT = textured_light()
 
@@ -134,12 +133,3 @@ def test_of_two_middle_frames_the_better_exposed_is_the_reference() -> None:
     assert bracket_of([frame(washed_out, "b"), frame(good, "a")]).reference == 0
     dark = exposed(LIGHT, -5)
     assert bracket_of([frame(dark, "b"), frame(good, "a")]).reference == 1
-
-
-def test_profiles_that_differ_are_named() -> None:
-    frames = [frame(exposed(LIGHT, ev), f"{ev}.jpg") for ev in (-1, 0, 1)]
-    frames = [replace(one, metadata=Metadata(icc=b"same")) for one in frames]
-    assert bracket_of(frames).warnings == ()
-    frames[2] = replace(frames[2], metadata=Metadata(icc=b"other"))
-    (warning,) = bracket_of(frames, reference=0).warnings
-    assert warning.startswith("1.jpg: colour profile differs from the reference's")

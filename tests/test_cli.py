@@ -164,7 +164,7 @@ def _on_a_terminal(command: list[str], environment: dict[str, str]) -> tuple[int
         (["a.jpg", "b.jpg"], "Missing option '-o'"),
         (["a.jpg", "b.jpg", "-o", "x.png", "--slice-size", "100"], "multiple of 64"),
         (["a.jpg", "b.jpg", "-o", "x.png", "--slice-size", "half"], "multiple of 64"),
-        (["a.jpg", "b.jpg", "-o", "x.png", "--depth", "12"], "--depth"),
+        (["a.jpg", "b.jpg", "-o", "x.png", "--depth", "9"], "--depth"),
         (["a.jpg", "b.jpg", "-o", "x.png", "--quality", "0"], "--quality"),
         (["a.jpg", "b.jpg", "-o", "x.png", "--model", "magic"], "--model"),
         (["a.jpg", "b.jpg", "-o", "x.png", "--reference", "3"], "from 1 to 2"),

@@ -1,4 +1,4 @@
-"""The structure of picture files: metadata blocks found and put in, wholeness told."""
+"""The structure of picture files: kinds told, metadata blocks found."""
 
 from __future__ import annotations
 
@@ -11,22 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import encoded, exposure_exif, jpeg_with, jpeg_with_exif, png_with
-from mefuse import containers
+from helpers import encoded, exif_block, exposure_exif, jpeg_with, png_with
+from mefuse import containers, exif, profiles, xmp
 from mefuse.frames import Metadata
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (16, 24, 3), dtype=np.uint8)
 JPEG, PNG, WEBP = (encoded(PIXELS, extension) for extension in (".jpg", ".png", ".webp"))
 EXIF = exposure_exif((1, 125))
-PROFILE = bytes(range(256)) * 700  # 179,200 bytes: three JPEG segments
 
 
 def metadata_of(data: bytes) -> Metadata:
     return containers.read_metadata(io.BytesIO(data))
-
-
-def joined(pieces: list[bytes | memoryview]) -> bytes:
-    return b"".join(bytes(piece) for piece in pieces)
 
 
 @pytest.mark.parametrize(
@@ -36,32 +31,19 @@ def joined(pieces: list[bytes | memoryview]) -> bytes:
         (PNG, "png"),
         (WEBP, "webp"),
         (b"BM12", "bmp"),
+        (b"\0\0\0\x1cftypavif\0\0\0\0avifmif1", "avif"),
+        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1avif", "avif"),
+        (b"\0\0\0\x1cftypheic\0\0\0\0mif1heic", "heif"),
+        (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", "cr3"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "jxl"),
+        (b"\xff\x0a\x7a", "jxl"),
+        (b"\x76\x2f\x31\x01", "exr"),
         (b"II*\0", "tiff"),
         (b"", "other"),
     ],
 )
 def test_kind_by_content(data: bytes, kind: str) -> None:
     assert containers.kind_of(data[: containers.HEADER_BYTES]) == kind
-
-
-@pytest.mark.parametrize("plain", [JPEG, PNG])
-@pytest.mark.parametrize("icc", [None, b"p", PROFILE])
-@pytest.mark.parametrize("exif", [None, EXIF])
-def test_metadata_put_in_is_read_back_whole(
-    plain: bytes, icc: bytes | None, exif: bytes | None
-) -> None:
-    data = joined(containers.with_metadata(plain, Metadata(exif=exif, icc=icc)))
-    assert metadata_of(data) == Metadata(exif=exif, icc=icc)
-    assert containers.is_whole(data)
-    assert (data == plain) == (icc is None and exif is None)
-
-
-@settings(max_examples=30, deadline=None)
-@given(size=st.integers(1, 400_000), jpeg=st.booleans())
-def test_profiles_of_any_size_survive(size: int, jpeg: bool) -> None:
-    profile = np.random.default_rng(size).bytes(size)
-    pieces = containers.with_metadata(JPEG if jpeg else PNG, Metadata(icc=profile))
-    assert metadata_of(joined(pieces)).icc == profile
 
 
 def test_icc_chunks_out_of_order_are_put_in_order() -> None:
@@ -92,20 +74,6 @@ def test_exif_of_webp_with_and_without_jpegs_header() -> None:
         assert metadata_of(WEBP + chunk).exif == EXIF
 
 
-@pytest.mark.parametrize("data", [JPEG, PNG, WEBP, encoded(PIXELS, ".jpg", 2, 1)])  # 2: progressive
-def test_every_cut_is_seen(data: bytes) -> None:
-    assert containers.is_whole(data)
-    assert containers.is_whole(data + b"\0" * 100 + JPEG)  # padding, the next picture of an MPO
-    cuts = [cut for cut in range(40, len(data), 7) if containers.is_whole(data[:cut])]
-    assert cuts == []
-
-
-def test_a_thumbnail_does_not_make_a_cut_jpeg_whole() -> None:
-    data = jpeg_with_exif(JPEG, EXIF + JPEG)
-    assert containers.is_whole(data)
-    assert not containers.is_whole(data[:-10])
-
-
 @settings(max_examples=200, deadline=None)
 @given(data=st.sampled_from([JPEG, PNG, WEBP]), draw=st.data())
 def test_mutated_files_never_raise(data: bytes, draw: st.DataObject) -> None:
@@ -114,7 +82,42 @@ def test_mutated_files_never_raise(data: bytes, draw: st.DataObject) -> None:
     for at, value in draw.draw(st.lists(st.tuples(places, st.integers(0, 255)), max_size=8)):
         block[at] = value
     mutated = bytes(block[: draw.draw(st.integers(0, len(block)))])
-    containers.is_whole(mutated)
     containers.read_metadata(io.BytesIO(mutated))
     start = containers.find_exif(io.BytesIO(mutated))
     assert start is None or 0 <= start <= 1 << 40
+
+
+def test_code_points_of_a_png_name_its_colours() -> None:
+    for coded, expected in (((12, 13), "p3"), ((1, 13), None), ((9, 16), None)):
+        data = png_with(PNG, b"cICP", bytes((*coded, 0, 1)))
+        icc = None if expected is None else profiles.standard("p3")
+        assert metadata_of(data).icc == icc
+
+
+def test_extended_xmp_is_joined_in_the_order_of_its_parts() -> None:
+    whole = xmp.finished(None, xmp.Corrections(3, 2, "mefuse", "x" * 100))
+    guid = b"0" * 32
+    header = b"http://ns.adobe.com/xmp/extension/\0" + guid + len(whole).to_bytes(4, "big")
+    first, second = (
+        (0xE1, header + at.to_bytes(4, "big") + part)
+        for at, part in ((0, whole[:300]), (300, whole[300:]))
+    )
+    main = b"http://ns.adobe.com/xap/1.0/\0" + xmp.with_extension(guid.decode())
+    found = metadata_of(jpeg_with(JPEG, (0xE1, main), second, first)).xmp
+    assert found is not None
+    assert b"x" * 100 in found
+
+
+def test_metadata_of_canon_cr3_comes_from_its_three_structures() -> None:
+    main = exif_block({0x0110: ("ASCII", b"Camera\0")})
+    shot = exif_block({0x829A: ("RATIONAL", (1, 125))})
+    place = exif_block({1: ("ASCII", b"N\0"), 2: ("RATIONAL", [(5, 1), (6, 1), (7, 1)])})
+    data = b"\0\0\0\x18ftypcrx \0\0\0\1crx isom" + bytes(40)
+    for name, block in ((b"CMT1", main), (b"CMT2", shot), (b"CMT4", place)):
+        data += struct.pack(">I", len(block) + 8) + name + block
+    block = metadata_of(data).exif
+    assert block is not None
+    assert b"Camera\0" in block
+    assert exif.read_exposure(io.BytesIO(block)).exposure_time_s == 1 / 125
+    tiff = exif.TiffReader(io.BytesIO(block))
+    assert tiff.numbers(tiff.subdirectory(0x8825)[2]) == [5.0, 6.0, 7.0]

@@ -9,11 +9,14 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from numpy.typing import NDArray
 
 import mefuse
 from conftest import HEIGHT, WIDTH, HandHeld
+from helpers import write_cfa_dng
 from mefuse import fuse as pipeline
+from mefuse import profiles
 from mefuse.aligned import Aligned
 from mefuse.errors import InputError, OutputExistsError
 from mefuse.fuse import fuse_files, fuse_pixels
@@ -128,7 +131,13 @@ def test_slice_sizes(hand_held: HandHeld, fake: FakeFuser, asked: Any, given: in
 def test_progress_tells_every_step_to_its_end(hand_held: HandHeld, fake: FakeFuser) -> None:
     told: list[tuple[str, int, int]] = []
     fuse_files(hand_held.paths, io.BytesIO(), on_progress=lambda *step: told.append(step))
-    assert list(dict.fromkeys(step for step, _, _ in told)) == ["read", "align", "fuse", "write"]
+    assert list(dict.fromkeys(step for step, _, _ in told)) == [
+        "read",
+        "align",
+        "ghosts",
+        "fuse",
+        "write",
+    ]
     for step in ("read", "align"):
         assert [done for name, done, _ in told if name == step] == [0, 1, 2, 3, 3]
     assert ("fuse", 1, 2) in told
@@ -206,7 +215,7 @@ def test_an_existing_output_is_refused_before_any_work(tmp_path: Path) -> None:
 def test_the_report_as_json(hand_held: HandHeld, fake: FakeFuser) -> None:
     found = fuse_files(hand_held.paths, io.BytesIO()).to_json()
     assert list(found) == [
-        "output", "model", "device", "size", "reference", "frames", "crop", "seconds",
+        "output", "profile", "model", "device", "size", "reference", "frames", "crop", "seconds",
         "peak_memory_bytes", "cache_bytes", "warnings",
     ]  # fmt: skip
     assert list(found["frames"][0]) == [
@@ -224,3 +233,39 @@ def test_public_names() -> None:
     assert set(mefuse.__all__) == set(dir(mefuse))
     with pytest.raises(AttributeError, match="nonsense"):
         mefuse.nonsense  # noqa: B018
+
+
+def test_layers_show_the_frames_with_what_moved(tmp_path: Path) -> None:
+    still = np.full((96, 128, 3), 100, np.uint8)
+    still[::2] = 110
+    moved = still.copy()
+    moved[30:60, 40:80] = 240
+    paths = []
+    for name, pixels in (("a", still), ("b", still), ("c", moved)):
+        paths.append(tmp_path / f"{name}.png")
+        cv2.imwrite(str(paths[-1]), pixels)
+    settings = FuseSettings(model="mertens", reference=0, align=False, layers=True, ghost="strong")
+    report = fuse_files(paths, tmp_path / "fused.tif", settings=settings)
+    assert max(frame.ghost_share for frame in report.frames) > 0.1
+    with tifffile.TiffFile(tmp_path / "fused.tif") as file:
+        layers = {page.tags[0x011D].value: page.asarray() for page in file.pages}
+    assert np.array_equal(layers["c.png"], moved)
+    assert np.array_equal(layers["a.png"], still)
+
+
+@pytest.mark.parametrize("profile", ["p3", "prophoto"])
+def test_raw_files_are_developed_into_wide_colours(tmp_path: Path, profile: Any) -> None:
+    light = np.zeros((64, 96, 3), np.float32)
+    light[...] = (0.02, 0.6, 0.02)  # greener than sRGB once the camera's matrix is undone
+    light[:, ::2] *= 0.8
+    paths = [tmp_path / f"{k}.dng" for k in range(2)]
+    for path, time in zip(paths, ((1, 2), (1, 1)), strict=True):
+        write_cfa_dng(path, light, exposure_time=time)
+    settings = FuseSettings(model="mertens", output_profile=profile, align=False)
+    fusion = pipeline.Fusion(paths, tmp_path / "fused.tif", settings=settings)
+    fusion.read()
+    bracket = fusion._bracket
+    assert {frame.metadata.icc for frame in bracket.frames} == {profiles.standard(profile)}
+    assert not bracket.warnings
+    report = fuse_files(paths, tmp_path / "fused.tif", settings=settings)
+    assert report.profile == profiles.description(profiles.standard(profile))

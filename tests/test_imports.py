@@ -24,7 +24,16 @@ def _loaded_after(statements: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["--version"], ["fuse", "--help"], ["info", "-h"], ["synth", "-h"]]
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["fuse", "--help"],
+        ["info", "-h"],
+        ["synth", "-h"],
+        ["group", "-h"],
+        ["batch", "-h"],
+    ],
 )
 def test_help_and_version_load_nothing_heavy(arguments: list[str]) -> None:
     loaded = _loaded_after(
@@ -47,7 +56,7 @@ def test_mertens_on_jpegs_needs_neither_torch_nor_rawpy(hand_held: HandHeld) -> 
         f"fuse_files({hand_held.names}, io.BytesIO(), settings=settings)"
     )
     assert "cv2" in loaded
-    assert not loaded & {"torch", "rawpy", "click", "rich"}
+    assert not loaded & {"torch", "rawpy", "threadpoolctl", "click", "rich"}
 
 
 def test_help_is_quick() -> None:

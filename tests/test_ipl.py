@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from mefuse.blend import BANDS, FEATURES, LOGITS
+from mefuse.blend import BANDS, LOGITS
 from mefuse.cache import AttentionCache
+from mefuse.features import FEATURES
 from mefuse.models.ipl import IPL, IPLConfig, Region
 
 CONFIG = IPLConfig(width=8, blocks=2, cells=3, key_width=4, cube=4)

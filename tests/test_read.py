@@ -23,13 +23,14 @@ from helpers import (
     png_with,
     textured_light,
 )
-from mefuse import read
+from mefuse import profiles, read
 from mefuse.discover import find_sources
 from mefuse.errors import InputError, ReadError
-from mefuse.frames import Exposure, Frame, Source
+from mefuse.frames import Exposure, Frame, Metadata, Source
+from mefuse.write import write_picture
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
-PROFILE = b"\0" * 16 + b"RGB XYZ " + bytes(range(200))
+PROFILE = profiles.standard("p3")
 LIGHT = textured_light()
 
 
@@ -123,13 +124,57 @@ def test_a_tiffs_profile_and_exif(tmp_path: Path) -> None:
     assert source.exposure.exposure_time_s == 1 / 60
 
 
-def test_a_gray_profile_is_not_kept_for_colour(tmp_path: Path) -> None:
-    gray_profile = PROFILE.replace(b"RGB ", b"GRAY")
-    data = encoded(exposed(LIGHT, 0)[..., 0], ".jpg")
-    data = jpeg_with(data, (0xE2, b"ICC_PROFILE\0\x01\x01" + gray_profile))
+def test_a_broken_profile_is_not_kept(tmp_path: Path) -> None:
+    wrong = PROFILE[:16] + b"GRAY" + PROFILE[20:]
+    data = jpeg_with(encoded(exposed(LIGHT, 0), ".jpg"), (0xE2, b"ICC_PROFILE\0\x01\x01" + wrong))
     frame = read_bytes(tmp_path, "a.jpg", data)
     assert frame.metadata.icc is None
-    assert "colour profile is not for RGB" in frame.warnings[0]
+    assert "colour profile is broken, sRGB taken" in frame.warnings[0]
+
+
+def test_kinds_in_boxes_are_read_in_depth_and_upright(tmp_path: Path) -> None:
+    deep = exposed(LIGHT, 0, depth=16)
+    for format, bits, orientation in (("jxl", 16, 6), ("avif", 10, 6), ("avif", 12, 1)):
+        metadata = Metadata(exif=exposure_exif((1, 60), orientation=orientation))
+        path = tmp_path / f"{bits}.{format}"
+        write_picture(
+            deep, path, format=format, quality=100, metadata=metadata, overwrite=False, bits=bits
+        )
+        (source,) = find_sources([path])
+        assert source.exposure.exposure_time_s == 1 / 60
+        frame = read.read_frame(source)
+        assert frame.pixels.dtype == np.uint16
+        # In these EXIF's orientation does not count; an AVIF's encoder makes a turn of it.
+        turned = np.rot90(deep, -1) if (format, orientation) == ("avif", 6) else deep
+        assert np.abs(frame.pixels.astype(int) - turned).mean() < 0.5 * 257
+        assert frame.stored_icc is None
+
+
+def test_heif_needs_its_extra_and_gives_its_pixels(tmp_path: Path) -> None:
+    heif = pytest.importorskip("pillow_heif", reason="mefuse[heif] is not installed")
+    pixels = exposed(LIGHT, 0)
+    height, width = pixels.shape[:2]
+    made = heif.from_bytes(mode="RGB", size=(width, height), data=pixels.tobytes())
+    path = tmp_path / "a.heic"
+    made.save(path, quality=95, exif=b"Exif\0\0" + exposure_exif((1, 60)))
+    (source,) = find_sources([path])
+    assert source.exposure.exposure_time_s == 1 / 60
+    frame = read.read_frame(source)
+    assert np.abs(frame.pixels.astype(int) - pixels).mean() < 4
+
+
+def test_without_its_extra_heif_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    head = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
+    with pytest.raises(ReadError, match=r"a\.heic: is a HEIF .* pip install 'mefuse\[heif\]'"):
+        read_bytes(tmp_path, "a.heic", head)
+
+
+def test_openexr_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ReadError, match=r"a\.exr: is OpenEXR, light and not yet a photograph"):
+        read_bytes(tmp_path, "a.exr", b"\x76\x2f\x31\x01" + bytes(50))
 
 
 def test_a_name_without_the_right_extension_does_not_matter(tmp_path: Path) -> None:

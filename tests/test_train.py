@@ -11,11 +11,12 @@ import torch
 
 from mefuse import weights
 from mefuse.errors import InputError
-from mefuse.models.ipl import IPLConfig
+from mefuse.models.ipl import IPL, IPLConfig
 from mefuse.synth.pictures import load_pictures
 from mefuse.train.data import draw_sample
-from mefuse.train.loop import Trainer, fuse_sample, learning_rate
+from mefuse.train.loop import Trainer, fuse_sample, schedule
 from mefuse.train.loss import fusion_loss
+from mefuse.train.optimiser import optimisers_of, orthogonal
 from mefuse.train.recipe import Recipe
 
 NETWORK = {"width": 8, "blocks": 1, "cells": 3, "key_width": 4, "cube": 4}
@@ -58,9 +59,10 @@ def test_steps_on_one_bracket_lower_its_loss(folder, tmp_path):
     losses = []
     for _ in range(6):
         loss = fusion_loss(sample.detail, *fuse_sample(trainer.network, sample), RECIPE)
-        trainer.optimiser.zero_grad()
+        trainer.network.zero_grad()
         loss.total.backward()
-        trainer.optimiser.step()
+        for optimiser in trainer.optimisers:
+            optimiser.step()
         losses.append(loss.total.item())
     assert losses[-1] < losses[0]
 
@@ -93,11 +95,28 @@ def test_values_out_of_bounds_cost():
     assert outside.total.item() == pytest.approx(wanted, rel=1e-4)
 
 
-def test_the_learning_rate_warms_up_and_falls():
-    recipe = Recipe(steps=1000)
-    rates = [learning_rate(recipe, step) for step in (0, 99, 500, 999)]
-    assert rates[0] < rates[2] < rates[1]
-    assert rates[3] == pytest.approx(0.02 * recipe.learning_rate, rel=0.02)
+def test_the_rates_warm_up_and_fall():
+    shares = [schedule(Recipe(steps=1000), step) for step in (0, 99, 500, 999)]
+    assert shares[0] < shares[2] < shares[1]
+    assert shares[3] == pytest.approx(0.02, rel=0.02)
+
+
+@pytest.mark.parametrize("shape", [(40, 92), (80, 40), (16, 16)])
+def test_a_matrix_is_brought_near_its_orthogonal_one(shape):
+    generator = torch.Generator().manual_seed(3)
+    matrix = torch.randn(shape, generator=generator)
+    values = torch.linalg.svdvals(orthogonal(matrix))
+    assert values.min() > 0.3  # the iteration is coarse: near one, not one
+    assert values.max() < 1.3
+
+
+def test_every_weight_has_one_optimiser():
+    network = IPL()
+    optimisers = optimisers_of(network, Recipe())
+    groups = [[id(w) for g in o.param_groups for w in g["params"]] for o in optimisers]
+    assert sorted(groups[0] + groups[1]) == sorted(id(w) for w in network.parameters())
+    assert id(network.down.weight) in groups[0]
+    assert id(network.frame_head.weight) in groups[1]
 
 
 def test_a_recipe_with_a_wrong_key_is_refused(tmp_path):

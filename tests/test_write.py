@@ -11,17 +11,17 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 from numpy.typing import NDArray
 
-from helpers import exif_block, exposure_exif
-from mefuse import containers, exif, write
+from helpers import exposure_exif
+from mefuse import colour, containers, exif, exif_copy, profiles, write, xmp
 from mefuse.decode import decode
 from mefuse.errors import FormatError, OutputExistsError, WriteError
-from mefuse.frames import Metadata
+from mefuse.frames import Exposure, Metadata
+from mefuse.write import formats, opencv
 
 RNG = np.random.default_rng(0)
 DEEP = RNG.integers(0, 65536, (16, 24, 3), dtype=np.uint16)
@@ -64,6 +64,11 @@ def put(target: Path, *, overwrite: bool = False, format: str = "png") -> None:
         ("a", {"format": ".TIF"}, ("tiff", 8)),
         ("-", {}, ("png", 8)),
         ("-", {"format": "jpg"}, ("jpeg", 8)),
+        ("a.webp", {"source_is_16_bit": True}, ("webp", 8)),
+        ("a.avif", {}, ("avif", 8)),
+        ("a.avif", {"source_is_16_bit": True}, ("avif", 10)),
+        ("a.avif", {"depth": 12}, ("avif", 12)),
+        ("a.jxl", {"source_is_16_bit": True}, ("jxl", 16)),
     ],
 )
 def test_format_and_depth(output: str, options: Any, expected: tuple[str, int]) -> None:
@@ -76,9 +81,11 @@ def test_format_and_depth(output: str, options: Any, expected: tuple[str, int]) 
     [
         ("a.gif", None, None, r"a\.gif: cannot be written in this format; use \.png, \.jpg"),
         ("folder.png/a", None, None, "cannot be written in this format"),
-        ("a.png", "exr", None, "format exr: cannot be written"),
-        ("a.jpg", None, 16, r"a\.jpg: JPEG holds 8 bits; use \.png or \.tiff"),
-        ("a.png", None, 12, "12 bits cannot be written"),
+        ("a.png", "heic", None, "format heic: cannot be written"),
+        ("a.jpg", None, 16, r"a\.jpg: JPEG holds 8 bits; use \.png or \.tif or"),
+        ("a.png", None, 12, r"a\.png: PNG holds 8 or 16 bits; use \.avif, or that depth"),
+        ("a.png", None, 9, "9 bits cannot be written; choose 8, 10, 12 or 16"),
+        ("a.avif", None, 16, "AVIF holds 8 or 10 or 12 bits"),
     ],
 )
 def test_what_cannot_be_written_is_refused(
@@ -109,19 +116,74 @@ def test_jpeg_is_close_and_quality_counts() -> None:
     assert len(coarse) < len(fine) / 2
 
 
-@pytest.mark.parametrize("format", ["png", "jpeg"])
-def test_exif_and_profile_are_kept(format: str) -> None:
-    block = exif_block(
-        {0x0112: ("SHORT", 6)},
-        shooting={0x829A: ("RATIONAL", (1, 60)), 0xA002: ("LONG", 9), 0xA003: ("LONG", 9)},
-        thumbnail=b"\xff\xd8thumb\xff\xd9",
+@pytest.mark.parametrize("format", ["png", "jpeg", "tiff", "webp", "avif"])
+def test_metadata_is_kept_as_given(format: str) -> None:
+    block = exif_copy.finished(
+        exposure_exif((1, 60)), exif_copy.Corrections(24, 16, "mefuse", True), exposure=Exposure()
     )
-    data = encoded(SHALLOW, format, metadata=Metadata(exif=block, icc=PROFILE, xmp=b"<x/>"))
-    kept = containers.read_metadata(io.BytesIO(data))
-    assert kept.icc == PROFILE
-    assert kept.exif == exif.patched(block, width=24, height=16) != block
-    assert kept.xmp is None
-    assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).shape == (16, 24, 3)
+    packet = xmp.finished(None, xmp.Corrections(24, 16, "mefuse", "fused"))
+    given_ = Metadata(exif=block, icc=profiles.standard("p3"), xmp=packet)
+    kept = containers.read_metadata(io.BytesIO(encoded(SHALLOW, format, metadata=given_)))
+    assert kept.icc == given_.icc
+    assert kept.xmp == given_.xmp
+    assert kept.exif is not None
+    if format == "tiff":  # its main directory is the file's own
+        assert exif.read_exposure(io.BytesIO(kept.exif)).exposure_time_s == 1 / 60
+    else:
+        assert kept.exif == block
+
+
+def test_openexr_holds_linear_light_in_half_floats(tmp_path: Path) -> None:
+    exr = pytest.importorskip("OpenEXR", reason="mefuse[exr] is not installed")
+    linear = write.LinearLight("p3", Exposure(1 / 60, 8.0, 200.0), "mefuse 1")
+    target = tmp_path / "a.exr"
+    write.write_picture(
+        DEEP,
+        target,
+        format="exr",
+        quality=95,
+        metadata=Metadata(),
+        overwrite=False,
+        linear=linear,
+    )
+    with exr.File(str(target)) as file:
+        light, header = file.channels()["RGB"].pixels, dict(file.header())
+    assert light.dtype == np.float16
+    assert np.array_equal(light, colour.linear_light(DEEP, source=None, space="p3"))
+    assert header["expTime"] == pytest.approx(1 / 60)
+    assert header["chromaticities"][:2] == pytest.approx((0.68, 0.32))
+    assert header["software"] == "mefuse 1"
+
+
+def test_a_missing_library_is_told_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats, "find_spec", lambda _name: None)
+    with pytest.raises(FormatError, match=r"a\.exr: OpenEXR is not .* pip install 'mefuse\[exr\]'"):
+        write.resolve_format("a.exr", format=None, depth=None, source_is_16_bit=False)
+    monkeypatch.setattr(cv2, "haveImageWriter", lambda _name: False)
+    with pytest.raises(FormatError, match=r"a\.avif: the installed OpenCV writes no AVIF"):
+        write.resolve_format("a.avif", format=None, depth=None, source_is_16_bit=False)
+    with pytest.raises(FormatError, match=r"use \.png, \.jpg, \.jpeg, \.tif, \.tiff or \.jxl"):
+        write.resolve_format("a.gif", format=None, depth=None, source_is_16_bit=False)
+
+
+def test_a_side_too_long_for_the_format_is_refused() -> None:
+    form = write.OutputFormat("webp", 8)
+    write.check_size(form, 16_383, 10, name="a.webp")
+    with pytest.raises(FormatError, match=r"a\.webp: WebP holds 16383 px a side; use \.png"):
+        write.check_size(form, 10, 16_384, name="a.webp")
+
+
+def test_layers_go_into_tiff_only() -> None:
+    with pytest.raises(FormatError, match="PNG holds no layers"):
+        write.write_picture(
+            SHALLOW,
+            io.BytesIO(),
+            format="png",
+            quality=95,
+            metadata=Metadata(),
+            overwrite=False,
+            layers=[write.Page(SHALLOW)],
+        )
 
 
 def test_opencv_reads_the_blocks_too() -> None:
@@ -131,31 +193,6 @@ def test_opencv_reads_the_blocks_too() -> None:
     found = {int(kind): block.tobytes() for kind, block in zip(kinds, blocks, strict=True)}
     assert found[cv2.IMAGE_METADATA_ICCP] == PROFILE
     assert found[cv2.IMAGE_METADATA_EXIF] == metadata.exif
-
-
-def test_tiff_keeps_the_profile() -> None:
-    data = encoded(DEEP, "tiff", metadata=Metadata(icc=PROFILE))
-    with tifffile.TiffFile(io.BytesIO(data)) as tiff:
-        assert tiff.pages.first.iccprofile == PROFILE
-
-
-def test_broken_exif_is_left_out() -> None:
-    data = encoded(SHALLOW, "png", metadata=Metadata(exif=b"rubbish"))
-    assert containers.read_metadata(io.BytesIO(data)).exif is None
-
-
-def test_depth_to_8_rounds_every_value_to_nearest() -> None:
-    values = np.arange(65536, dtype=np.uint16).reshape(256, 256, 1).repeat(3, axis=2)
-    expected = (values.astype(np.int64) + 128) // 257
-    assert np.array_equal(write.to_depth(values, 8), expected)
-
-
-def test_depth_to_16_and_back_is_the_same() -> None:
-    deep = write.to_depth(SHALLOW, 16)
-    assert (deep.dtype, deep.max()) == (np.uint16, int(SHALLOW.max()) * 257)
-    assert np.array_equal(write.to_depth(deep, 8), SHALLOW)
-    assert write.to_depth(deep, 16) is deep
-    assert write.to_depth(SHALLOW, 8) is SHALLOW
 
 
 def test_jpeg_refuses_16_bits_and_empty_pictures_are_refused() -> None:
@@ -193,13 +230,13 @@ def test_a_file_that_comes_meanwhile_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = tmp_path / "a.png"
-    encode = write._encode
+    encode = opencv._encode
 
     def slow(*arguments: Any) -> bytes:
         target.write_bytes(b"precious")
         return encode(*arguments)
 
-    monkeypatch.setattr(write, "_encode", slow)
+    monkeypatch.setattr(opencv, "_encode", slow)
     with pytest.raises(OutputExistsError):
         put(target)
     assert target.read_bytes() == b"precious"

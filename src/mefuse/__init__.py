@@ -12,15 +12,26 @@ if TYPE_CHECKING:
     from mefuse.errors import MefuseError
     from mefuse.fuse import fuse_files, fuse_pixels
     from mefuse.report import FuseReport
-    from mefuse.settings import FuseSettings
+    from mefuse.settings import FuseSettings, LookSettings, RawSettings
 
 __version__ = "0.1.0"
-__all__ = ["FuseReport", "FuseSettings", "MefuseError", "__version__", "fuse_files", "fuse_pixels"]
+__all__ = [
+    "FuseReport",
+    "FuseSettings",
+    "LookSettings",
+    "MefuseError",
+    "RawSettings",
+    "__version__",
+    "fuse_files",
+    "fuse_pixels",
+]
 
 _HOMES = {
     "FuseReport": "mefuse.report",
     "FuseSettings": "mefuse.settings",
+    "LookSettings": "mefuse.settings",
     "MefuseError": "mefuse.errors",
+    "RawSettings": "mefuse.settings",
     "fuse_files": "mefuse.fuse",
     "fuse_pixels": "mefuse.fuse",
 }

@@ -105,6 +105,10 @@ class Aligned:
         """The whole crop of all frames: (h, w, 3) each."""
         return self.region(Rect(0, 0, self.crop.height, self.crop.width))
 
+    def frame(self, k: int) -> NDArray[Any]:
+        """One frame's whole crop as it was aligned, with all that moved in it: (h, w, 3)."""
+        return warp_region(self.frames[k], self.transforms[k], self.crop)
+
     def small(self, longest_px: int, *, multiple_px: int = 1) -> list[NDArray[Any]]:
         """The whole crop, reduced to at most `longest_px`, sides a multiple of `multiple_px`."""
         crop = self.crop

@@ -16,33 +16,34 @@ weighted by its distance from gray).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-FEATURES = 11  # channels of what a network sees per frame, on a grid of 8 px
+from mefuse.gamut import LUMA
+
 BANDS = 6  # bands with weights of their own; deeper ones share one weight map
-LOGITS = BANDS + 2  # per frame: bands, deep bands, chroma
 FINE = 3  # bands blended region by region; 2**FINE is the grid of features and maps
+LOGITS = BANDS + 2  # per frame: bands, deep bands, chroma
 GRID = 2**FINE
-# What `sense` and `blend_fine` need around a region to be independent of it: 8 px each for the
-# interpolated weights, the energy's tent and the interpolated band, and 7 for the halving.
+# What `features.glimpse` and `blend_fine` need around a region to be independent of it: 8 px each
+# for the interpolated weights, the energy's tent and the interpolated band, 7 for the halving.
 OVERLAP_PX = 32
+COARSE_OVERLAP_PX = 32  # around a part of a pyramid's energies: half a sample of the coarsest
 ENERGY_FLOOR = 3e-6  # (0.45 / 255)^2: energy below half a grey level is no detail
 CHROMA_FLOOR = 0.02  # about five grey levels: grey pixels average instead of following noise
 # A pixel with a clipped channel has lost its hue (white turns yellow, yellow green): its chroma
-# counts less and less from 0.85 on, yet still decides where every frame is clipped.
-CLIP_START, CLIP_END, CLIP_SHARE = 0.85, 1.0, 0.05
-# Where the fusion lifts or lowers a frame's luma, its colour follows by this power of their ratio:
-# with 1 saturation is kept exactly and with it the noise of dark frames; with 0 lifted highlights
-# stay grey, and rings show where one frame's colour takes over from another's. Chosen by eye.
-FOLLOW_POWER = 0.75
+# counts less and less from 0.7 on, yet still decides where every frame is clipped.
+CLIP_START, CLIP_END, CLIP_SHARE = 0.7, 0.95, 0.01
+# Where the fusion lifts a frame's luma, its colour follows by FOLLOW_UP of their ratio, where it
+# lowers it by FOLLOW_DOWN. With 1 saturation is kept exactly, and with it the noise of dark frames
+# and dull colours in what is lowered; with 0 lifted highlights stay grey, and rings show where one
+# frame's colour takes over from another's. Chosen by eye.
+FOLLOW_UP, FOLLOW_DOWN = 0.75, 0.35
 FOLLOW_LIMITS = (0.4, 3.0)
 FOLLOW_FLOOR = 0.05
-LUMA = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ def enlarge(maps: Tensor, factor: int) -> Tensor:
     return flat.reshape(*maps.shape[:-2], *flat.shape[-2:])
 
 
-def _mean_pool(maps: Tensor, factor: int) -> Tensor:
+def mean_pool(maps: Tensor, factor: int) -> Tensor:
     """Mean over factor x factor."""
     if factor == 1:
         return maps
@@ -125,7 +126,7 @@ class Bands:
     energies: tuple[Tensor, ...]  # local energy of each, at half its resolution
     luma: Tensor  # (B, N, H/8, W/8)
     whole: Tensor  # (B, N, H, W) luma before it was taken apart
-    peak: Tensor  # (B, N, H, W) the largest of the three channels
+    peak: Tensor  # (B, N, H/2, W/2) the largest of the three channels at half size
     chroma: Tensor  # (B, N, 2, H, W)
 
 
@@ -139,53 +140,49 @@ def decompose(rgb: Tensor) -> Bands:
         fine.append(band)
         energies.append(_energy(band))
         luma = smaller
-    return Bands(tuple(fine), tuple(energies), luma, whole, rgb.amax(2), chroma)
+    return Bands(tuple(fine), tuple(energies), luma, whole, mean_pool(rgb, 2).amax(2), chroma)
 
 
-def sense(rgb: Tensor, bands: Bands) -> tuple[Tensor, Tensor]:
-    """What the network sees of frames, on a grid of 8 px.
+@dataclass(frozen=True, slots=True)
+class Pyramid:
+    """Luma of the whole picture from the grid of 8 px to the top.
 
-    Args:
-        rgb: (B, N, 3, H, W), 0..1; H and W multiples of 32.
-        bands: the same frames taken apart.
-
-    Returns:
-        features (B, N, FEATURES, H/8, W/8), about -1..1; prior (B, N, 1, H/8, W/8), the log of the
-        classic weight contrast x saturation x well-exposedness.
+    The coarsest bands, beyond BANDS, share one weight map; the first ones have their own.
     """
-    small = _mean_pool(rgb, GRID)
-    energies = [_mean_pool(e, GRID >> (i + 1)) for i, e in enumerate(bands.energies)]
-    return describe(small, bands.luma, energies)
+
+    bands: tuple[Tensor, ...]  # (B, N, h, w), (B, N, h/2, w/2), ... odd sides rounded up to even
+    sizes: tuple[tuple[int, int], ...]  # of each band before rounding
+    energies: tuple[Tensor, ...]  # of bands FINE..BANDS, (B, N, h/2, w/2), ...
+    together: tuple[Tensor, ...]  # the same of the sum of all frames: (B, 1, h/2, w/2), ...
+    top: Tensor  # (B, N, 1 or more, 1 or more) what is left
+
+    def within(self, rows: slice, columns: slice) -> tuple[tuple[Tensor, Tensor], ...]:
+        """Energies, each frame's and together, of a part of the grid; it starts on 64 px."""
+        parts = []
+        for level, pair in enumerate(zip(self.energies, self.together, strict=True), start=1):
+            y = slice(rows.start >> level, -(-rows.stop >> level))
+            x = slice(columns.start >> level, -(-columns.stop >> level))
+            parts.append((pair[0][..., y, x], pair[1][..., y, x]))
+        return tuple(parts)
 
 
-def describe(small: Tensor, luma: Tensor, energies: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Features and prior of what the grid of 8 px holds.
-
-    Args:
-        small: (B, N, 3, h, w) mean colour.
-        luma: (B, N, h, w) luma of the pyramid.
-        energies: per fine band (B, N, h, w) mean energy.
-    """
-    _, chroma = luma_chroma(small)
-    exposed = -((small - 0.5) ** 2 / (2 * 0.2**2)).sum(2)
-    saturation = small.std(2, correction=0)
-    features = torch.stack(
-        (
-            luma * 2 - 1,
-            torch.log(luma.clamp_min(0) + 0.01) / 2 + 1,
-            chroma[:, :, 0] * 4,
-            chroma[:, :, 1] * 4,
-            *((torch.log(e + ENERGY_FLOOR) + 8) / 4 for e in energies),
-            saturation * 4,
-            exposed / 4 + 1,
-            ((small.amax(2) - 0.92) * 12.5).clamp(0, 1),  # clipped above
-            ((0.08 - small.amin(2)) * 12.5).clamp(0, 1),  # clipped below
-        ),
-        2,
-    )
-    contrast = (torch.stack(list(energies)).sum(0) + ENERGY_FLOOR).sqrt()
-    prior = torch.log(contrast) + torch.log(saturation + 0.02) + exposed.clamp_min(-8)
-    return features, prior[:, :, None]
+def build_pyramid(luma: Tensor) -> Pyramid:
+    """Takes luma (B, N, h, w) on the grid of 8 px apart, to the top."""
+    sizes: list[tuple[int, int]] = []
+    bands: list[Tensor] = []
+    energies: list[Tensor] = []
+    together: list[Tensor] = []
+    while min(luma.shape[-2:]) > 1:
+        sizes.append((luma.shape[-2], luma.shape[-1]))
+        luma = _even(luma)
+        smaller = halve(luma)
+        band = luma - enlarge(smaller, 2)
+        if len(energies) < BANDS - FINE:
+            energies.append(_energy(band))
+            together.append(_energy(band.sum(1, keepdim=True)))
+        bands.append(band)
+        luma = smaller
+    return Pyramid(tuple(bands), tuple(sizes), tuple(energies), tuple(together), luma)
 
 
 def _band_weights(energy: Tensor, logits: Tensor, gain: Tensor) -> Tensor:
@@ -204,34 +201,31 @@ def _even(maps: Tensor) -> Tensor:
     return flat.reshape(*maps.shape[:-2], *flat.shape[-2:])
 
 
-def blend_coarse(luma: Tensor, maps: Maps) -> Tensor:
+def blend_coarse(pyramid: Pyramid, maps: Maps) -> Tensor:
     """Joins all bands from the 1/8 grid to the top of the pyramid.
 
     Args:
-        luma: (B, N, h, w) of the whole picture at 1/8, as `sense` gives it.
-        maps: the network's maps of the whole picture on the same grid.
+        pyramid: of the whole picture.
+        maps: the network's maps of the whole picture, on the grid of 8 px.
 
     Returns:
         (B, h, w) the fused luma at 1/8.
     """
     share = torch.softmax(maps.logits[:, :, BANDS], 1)  # deep bands
     logits, gains = maps.logits[:, :, FINE:BANDS], maps.gains[:, FINE:BANDS]
-    bands: list[tuple[Tensor, tuple[int, int]]] = []
-    while min(luma.shape[-2:]) > 1:
-        size = (luma.shape[-2], luma.shape[-1])
-        luma, share = _even(luma), _even(share)
-        smaller, smaller_share = halve(luma), halve(share)
-        band = luma - enlarge(smaller, 2)
-        if logits.shape[2]:  # a band with weights of its own
-            logits, gains = _mean_pool(_even(logits), 2), _mean_pool(_even(gains), 2)
-            weights = enlarge(_band_weights(_energy(band), logits[:, :, 0], gains[:, 0]), 2)
-            logits, gains = logits[:, :, 1:], gains[:, 1:]
+    blended = []
+    for level, band in enumerate(pyramid.bands):
+        share = _even(share)
+        if level < len(pyramid.energies):  # a band with weights of its own
+            logits, gains = mean_pool(_even(logits), 2), mean_pool(_even(gains), 2)
+            energy = pyramid.energies[level]
+            weights = enlarge(_band_weights(energy, logits[:, :, level], gains[:, level]), 2)
         else:
             weights = share
-        bands.append(((weights * band).sum(1), size))
-        luma, share = smaller, smaller_share
-    fused = (share * luma).sum(1)
-    for band, (height, width) in reversed(bands):
+        blended.append((weights * band).sum(1))
+        share = halve(share)
+    fused = (share * pyramid.top).sum(1)
+    for band, (height, width) in zip(reversed(blended), reversed(pyramid.sizes), strict=True):
         fused = (enlarge(fused, 2) + band)[..., :height, :width]
     return fused
 
@@ -262,12 +256,13 @@ def _blend_chroma(bands: Bands, fused: Tensor, logits: Tensor) -> Tensor:
 
     Weights are made at half resolution and interpolated, as those of the bands.
     """
-    peak, whole, target = (_mean_pool(x, 2) for x in (bands.peak, bands.whole, fused[:, None]))
+    whole, target = mean_pool(bands.whole, 2), mean_pool(fused[:, None], 2)
     powers = enlarge(torch.exp(logits - logits.amax(1, keepdim=True)), GRID // 2)
-    hue = ((CLIP_END - peak) / (CLIP_END - CLIP_START)).clamp(CLIP_SHARE, 1)
-    colourfulness = _mean_pool(bands.chroma, 2).abs().sum(2)  # B, N, H/2, W/2
+    hue = ((CLIP_END - bands.peak) / (CLIP_END - CLIP_START)).clamp(CLIP_SHARE, 1)
+    colourfulness = mean_pool(bands.chroma, 2).abs().sum(2)  # B, N, H/2, W/2
     weights = powers * hue * (colourfulness + CHROMA_FLOOR)
     weights = weights / weights.sum(1, keepdim=True)
     ratio = (target.clamp(0, 1) + FOLLOW_FLOOR) / (whole + FOLLOW_FLOOR)
-    weights = weights * ratio.clamp(*FOLLOW_LIMITS) ** FOLLOW_POWER
+    ratio = ratio.clamp(*FOLLOW_LIMITS)
+    weights = weights * torch.where(ratio > 1, ratio**FOLLOW_UP, ratio**FOLLOW_DOWN)
     return (enlarge(weights, 2)[:, :, None] * bands.chroma).sum(1)

@@ -8,7 +8,6 @@ network, no slice and no file.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -16,7 +15,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mefuse import blend
 from mefuse.blend import (
     BANDS,
     CHROMA_FLOOR,
@@ -25,33 +23,23 @@ from mefuse.blend import (
     CLIP_START,
     ENERGY_FLOOR,
     FINE,
+    FOLLOW_DOWN,
     FOLLOW_FLOOR,
     FOLLOW_LIMITS,
-    FOLLOW_POWER,
+    FOLLOW_UP,
     GRID,
-    LUMA,
     Maps,
 )
+from mefuse.features import Glimpse
+from mefuse.gamut import to_pixels
 
 Plane = NDArray[np.float32]
 
-_BLUE, _RED = 1.772, 1.402  # what one unit of chroma adds to its channel
-_GREEN = (-LUMA[2] * _BLUE / LUMA[1], -LUMA[0] * _RED / LUMA[1])  # and to green
-_HUE_SLOPE = np.float32(1 / (CLIP_END - CLIP_START))
+_BLUE, _RED = 1 / 1.772, 1 / 1.402  # chroma per unit of its channel
 _BINOMIAL = np.array([0.25, 0.5, 0.25], dtype=np.float32)
-
-
-@dataclass(frozen=True, slots=True)
-class _Bands:
-    """One frame taken apart; see `blend.Bands`."""
-
-    fine: list[Plane]
-    energies: list[Plane]
-    luma: Plane
-    whole: Plane
-    peak: Plane
-    blue: Plane
-    red: Plane
+# Added to every logarithm of energy, which lies in -12.7..0: the frames' shares stay the same, and
+# with a gain of at most 4 and logits within 30 no exponential leaves float32.
+_MIDDLE_LOG = np.float32(6)
 
 
 def _plane(values: NDArray[Any]) -> Plane:
@@ -59,16 +47,9 @@ def _plane(values: NDArray[Any]) -> Plane:
     return np.asarray(values, dtype=np.float32)
 
 
-def _channels(frame: NDArray[Any]) -> tuple[list[Plane], Plane]:
-    """Red, green, blue and luma of a frame (H, W, 3) uint8 or uint16, 0..1."""
-    scale = np.float32(1 / np.iinfo(frame.dtype).max)
-    channels = []
-    for channel in cv2.split(frame):
-        plane = channel.astype(np.float32)
-        plane *= scale
-        channels.append(plane)
-    luma = cv2.addWeighted(channels[0], LUMA[0], channels[1], LUMA[1], 0.0)
-    return channels, _plane(cv2.scaleAdd(channels[2], LUMA[2], luma))
+def _luma(frame: NDArray[Any]) -> Plane:
+    """Luma (H, W) of RGB (H, W, 3), not rounded; OpenCV's coefficients are `gamut.LUMA`."""
+    return _plane(cv2.cvtColor(frame.astype(np.float32), cv2.COLOR_RGB2GRAY))
 
 
 def _halve(plane: Plane) -> Plane:
@@ -78,7 +59,7 @@ def _halve(plane: Plane) -> Plane:
 
 
 def _reduce(plane: Plane, factor: int) -> Plane:
-    """Mean over factor x factor."""
+    """Mean over factor x factor, of one channel or three."""
     size = (plane.shape[1] // factor, plane.shape[0] // factor)
     return _plane(cv2.resize(plane, size, interpolation=cv2.INTER_AREA))
 
@@ -89,47 +70,41 @@ def _enlarge(plane: Plane, factor: int) -> Plane:
     return _plane(cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR))
 
 
-def _decompose(frame: NDArray[Any]) -> _Bands:
-    """Takes a frame (H, W, 3) uint8 or uint16 apart; values 0..1."""
-    (red, green, blue), luma = _channels(frame)
-    fine, energies, smallest = _fine_bands(luma)
-    peak = _plane(cv2.max(cv2.max(red, green), blue))
-    blue = _plane(cv2.addWeighted(blue, 1 / _BLUE, luma, -1 / _BLUE, 0.0))
-    red = _plane(cv2.addWeighted(red, 1 / _RED, luma, -1 / _RED, 0.0))
-    return _Bands(fine, energies, smallest, luma, peak, blue, red)
-
-
 def _fine_bands(luma: Plane) -> tuple[list[Plane], list[Plane], Plane]:
     """Fine bands of a luma plane, their energies, and what is left at 1/8."""
     fine: list[Plane] = []
     energies: list[Plane] = []
     for _ in range(FINE):
         smaller = _halve(luma)
-        band = luma - _enlarge(smaller, 2)
-        squares = _reduce(band * band, 2)
+        band = _plane(cv2.subtract(luma, _enlarge(smaller, 2)))
+        squares = _reduce(_plane(cv2.multiply(band, band)), 2)
         energies.append(_plane(cv2.blur(squares, (3, 3), borderType=cv2.BORDER_REPLICATE)))
         fine.append(band)
         luma = smaller
     return fine, energies, luma
 
 
-def sense_frames(frames: Sequence[NDArray[Any]]) -> tuple[torch.Tensor, ...]:
-    """`blend.sense` for frames (H, W, 3) uint8 or uint16 whose sides are multiples of 8.
+def _half_colour(frame: NDArray[Any]) -> NDArray[Any]:
+    """Colour (H, W, 3) at half size, rounded as it is stored: weights and features need no more."""
+    size = (frame.shape[1] // 2, frame.shape[0] // 2)
+    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA))
 
-    Returns:
-        features (1, N, FEATURES, H/8, W/8), prior (1, N, 1, H/8, W/8), luma (1, N, H/8, W/8).
-    """
+
+def glimpse_frames(frames: Sequence[NDArray[Any]]) -> Glimpse:
+    """`features.glimpse` of frames (H, W, 3) uint8 or uint16 whose sides are multiples of 8."""
+    unit = np.float32(1 / np.iinfo(frames[0].dtype).max)
     lumas, energies, colours = [], [], []
     for frame in frames:
-        channels, luma = _channels(frame)
-        _, energy, smallest = _fine_bands(luma)
+        _, energy, smallest = _fine_bands(_luma(frame))
         lumas.append(smallest)
-        energies.append([_reduce(e, GRID >> (i + 1)) for i, e in enumerate(energy)])
-        colours.append(np.stack([_reduce(channel, GRID) for channel in channels]))
-    left = torch.from_numpy(np.stack(lumas))[None]
-    small = torch.from_numpy(np.stack(colours))[None]
-    pooled = [torch.from_numpy(np.stack(level))[None] for level in zip(*energies, strict=True)]
-    return *blend.describe(small, left, pooled), left
+        energies.append(np.stack([_reduce(e, GRID >> (i + 1)) for i, e in enumerate(energy)]))
+        colour = _reduce(_half_colour(frame).astype(np.float32), GRID // 2)
+        colours.append(colour.transpose(2, 0, 1))
+    return Glimpse(
+        torch.from_numpy(np.stack(colours) * unit)[None],
+        torch.from_numpy(np.stack(lumas) * unit)[None],
+        torch.from_numpy(np.stack(energies) * unit**2)[None],
+    )
 
 
 def blend_frames(
@@ -145,84 +120,106 @@ def blend_frames(
 
     Returns:
         (H, W, 3) uint8 or uint16, RGB.
+
+    Note:
+        Values are in units of the frames inside, which saves scaling every pixel of each.
     """
-    taken = [_decompose(frame) for frame in frames]
+    full = float(np.iinfo(frames[0].dtype).max)
+    lumas = [_luma(frame) for frame in frames]
     logits, gains = maps.logits[0].numpy(), maps.gains[0].numpy()
-    luma = coarse[0].numpy()
+    coarse_luma = coarse[0].numpy() * np.float32(full)
+    fused = _blend_luma(lumas, coarse_luma, logits, gains, full=full)
+    offsets = _blend_chroma(frames, lumas, fused, logits[:, BANDS + 1])
+    return to_pixels(fused, offsets, full=full, depth=depth)
+
+
+def _blend_luma(
+    lumas: Sequence[Plane], coarse: Plane, logits: Plane, gains: Plane, *, full: float
+) -> Plane:
+    """Fine bands of lumas (H, W), weighted and joined onto the coarse one (H/8, W/8)."""
+    taken = [_fine_bands(luma) for luma in lumas]
+    fused = coarse
     for level in reversed(range(FINE)):
         factor = GRID >> (level + 1)
         gain = _enlarge(gains[level], factor)
-        scores = [
-            _enlarge(logits[k, level], factor) + gain * _log(bands.energies[level])
-            for k, bands in enumerate(taken)
-        ]
-        luma = _enlarge(luma, 2)
-        for weight, bands in zip(_softmax(scores), taken, strict=True):
-            luma += _enlarge(weight, 2) * bands.fine[level]
-    blue, red = _blend_chroma(taken, luma, logits[:, BANDS + 1])
-    return _to_pixels(luma, blue, red, depth)
+        powers = []
+        for (_, energies, _), logit in zip(taken, logits[:, level], strict=True):
+            score = _log(energies[level], full)
+            score *= gain
+            score += _enlarge(logit, factor)
+            powers.append(_plane(cv2.exp(score)))
+        share = _plane(1 / _sum(powers))
+        fused = _enlarge(fused, 2)
+        for (fine, _, _), power in zip(taken, powers, strict=True):
+            cv2.accumulateProduct(_enlarge(_plane(power * share), 2), fine[level], fused)
+    return fused
 
 
-def _log(energy: Plane) -> Plane:
-    return _plane(cv2.log(energy + np.float32(ENERGY_FLOOR)))
+def _log(energy: Plane, full: float) -> Plane:
+    """Logarithm of an energy in units of full^2, moved to the middle of its range."""
+    logarithm = _plane(cv2.log(energy + np.float32(ENERGY_FLOOR * full**2)))
+    logarithm += _MIDDLE_LOG - np.float32(2 * np.log(full))
+    return logarithm
 
 
-def _softmax(scores: list[Plane]) -> list[Plane]:
-    """Shares of each score, summing to one."""
-    highest = scores[0]
-    for score in scores[1:]:
-        highest = np.maximum(highest, score)
-    powers = [_plane(cv2.exp(score - highest)) for score in scores]
-    total = powers[0].copy()
-    for power in powers[1:]:
-        total += power
-    return [power / total for power in powers]
+def _sum(planes: Sequence[Plane]) -> Plane:
+    total = planes[0].copy()
+    for plane in planes[1:]:
+        total += plane
+    return total
 
 
-def _blend_chroma(taken: Sequence[_Bands], fused: Plane, logits: Plane) -> tuple[Plane, Plane]:
-    """Blue and red difference, weighted by colourfulness, hue and logits, following the luma."""
+def _blend_chroma(
+    frames: Sequence[NDArray[Any]], lumas: Sequence[Plane], fused: Plane, logits: Plane
+) -> tuple[Plane, Plane]:
+    """Fused chroma as red and blue minus luma: (H, W) each.
+
+    Weights are made at half resolution: by colourfulness, hue and logits, following the luma.
+    """
+    full = float(np.iinfo(frames[0].dtype).max)
+    floor = np.float32(FOLLOW_FLOOR * full)
+    target = np.clip(_reduce(fused, 2), 0, full) + floor
     highest = logits.max(0)
-    target = np.clip(_reduce(fused, 2), 0, 1) + np.float32(FOLLOW_FLOOR)
-    weights = []
-    for bands, logit in zip(taken, logits, strict=True):
-        weight = np.abs(_reduce(bands.blue, 2)) + np.abs(_reduce(bands.red, 2))
-        weight += np.float32(CHROMA_FLOOR)
+    weights, follows = [], []
+    for frame, luma, logit in zip(frames, lumas, logits, strict=True):
+        own = _reduce(luma, 2)
+        weight = _colour_weight(_half_colour(frame), own, full)
         weight *= _enlarge(np.exp(logit - highest), GRID // 2)
-        hue = (np.float32(CLIP_END) - _reduce(bands.peak, 2)) * _HUE_SLOPE
-        weights.append(weight * np.clip(hue, CLIP_SHARE, 1))
-    total = np.sum(weights, axis=0)
-    blue, red = np.zeros_like(fused), np.zeros_like(fused)
-    for bands, weight in zip(taken, weights, strict=True):
-        ratio = target / (_reduce(bands.whole, 2) + np.float32(FOLLOW_FLOOR))
-        follow = _plane(cv2.pow(np.clip(ratio, *FOLLOW_LIMITS), FOLLOW_POWER))
-        share = _enlarge(weight / total * follow, 2)
-        blue += share * bands.blue
-        red += share * bands.red
-    return blue, red
+        weights.append(weight)
+        own += floor
+        follows.append(_follow(target / own))
+    share = _plane(1 / _sum(weights))
+    red, blue, mean = (np.zeros_like(fused) for _ in range(3))
+    for frame, luma, weight, follow in zip(frames, lumas, weights, follows, strict=True):
+        plane = _enlarge(_plane(weight * share * follow), 2)
+        cv2.accumulateProduct(plane, frame[..., 0].astype(np.float32), red)
+        cv2.accumulateProduct(plane, frame[..., 2].astype(np.float32), blue)
+        cv2.accumulateProduct(plane, luma, mean)
+    red -= mean
+    blue -= mean
+    return red, blue
 
 
-def _gamut_share(luma: Plane, blue: Plane, red: Plane) -> Plane:
-    """How much of the chroma fits between 0 and 1 around the luma; see `blend.within_gamut`."""
-    to_red, to_blue = red * np.float32(_RED), blue * np.float32(_BLUE)
-    to_green = _plane(cv2.addWeighted(blue, _GREEN[0], red, _GREEN[1], 0.0))
-    above = cv2.max(cv2.max(to_red, to_blue), to_green)
-    below = -cv2.min(cv2.min(to_red, to_blue), to_green)
-    luma = np.clip(luma, 0, 1)
-    tiny = np.float32(1e-6)
-    share = cv2.min((1 - luma) / np.maximum(above, tiny), luma / np.maximum(below, tiny))
-    return _plane(np.clip(share, 0, 1))
-
-
-def _to_pixels(luma: Plane, blue: Plane, red: Plane, depth: int) -> NDArray[Any]:
-    """RGB, its chroma within the gamut; OpenCV rounds and clips as it converts."""
-    full, kind = (255.0, cv2.CV_8U) if depth == 8 else (65535.0, cv2.CV_16U)
-    share = _gamut_share(luma, blue, red)
-    blue *= share
-    red *= share
-    green = cv2.addWeighted(luma, full, blue, _GREEN[0] * full, 0.0)
-    channels = (
-        cv2.addWeighted(luma, full, red, _RED * full, 0.0, dtype=kind),
-        cv2.addWeighted(green, 1.0, red, _GREEN[1] * full, 0.0, dtype=kind),
-        cv2.addWeighted(luma, full, blue, _BLUE * full, 0.0, dtype=kind),
+def _colour_weight(colour: NDArray[Any], luma: Plane, full: float) -> Plane:
+    """Colourfulness times the trust in the hue of RGB (h, w, 3) of that luma: (h, w)."""
+    red, green, blue = (plane.astype(np.float32) for plane in cv2.split(colour))
+    weight = _plane(
+        cv2.addWeighted(
+            cv2.absdiff(blue, luma), _BLUE, cv2.absdiff(red, luma), _RED, CHROMA_FLOOR * full
+        )
     )
-    return np.asarray(cv2.merge(channels))
+    slope = 1 / (full * (CLIP_START - CLIP_END))
+    hue = _plane(cv2.max(cv2.max(red, green), blue))
+    hue *= np.float32(slope)
+    hue -= np.float32(CLIP_END * full * slope)
+    weight *= np.clip(hue, CLIP_SHARE, 1, out=hue)
+    return weight
+
+
+def _follow(ratio: Plane) -> Plane:
+    """How colour follows the ratio of fused to own luma: a power above 1, a lower one below."""
+    logarithm = _plane(cv2.log(np.clip(ratio, *FOLLOW_LIMITS, out=ratio)))
+    bent = np.maximum(logarithm, 0) * np.float32(FOLLOW_UP - FOLLOW_DOWN)
+    logarithm *= np.float32(FOLLOW_DOWN)
+    logarithm += bent
+    return _plane(cv2.exp(logarithm))

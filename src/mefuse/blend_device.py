@@ -14,21 +14,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mefuse.blend import Maps, blend_fine, decompose, sense, to_rgb, within_gamut
+from mefuse.blend import Maps, blend_fine, decompose, to_rgb, within_gamut
+from mefuse.features import Glimpse, glimpse
 
 
 class DeviceArithmetic:
-    """Senses and blends on one device."""
+    """Takes glimpses and blends on one device."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
 
-    def sense_frames(self, frames: Sequence[NDArray[Any]]) -> tuple[Tensor, Tensor, Tensor]:
-        """See `blend_cpu.sense_frames`."""
+    def glimpse_frames(self, frames: Sequence[NDArray[Any]]) -> Glimpse:
+        """See `blend_cpu.glimpse_frames`."""
         rgb = self._uploaded(frames)
-        bands = decompose(rgb)
-        features, prior = sense(rgb, bands)
-        return features, prior, bands.luma
+        return glimpse(rgb, decompose(rgb))
 
     def blend_frames(
         self, frames: Sequence[NDArray[Any]], coarse: Tensor, maps: Maps, *, depth: int

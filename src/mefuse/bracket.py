@@ -73,7 +73,7 @@ def assemble(
         reference=at,
         evs=tuple(s - stops[at] for s in stops),
         ev_source=ev_source,
-        warnings=(*left_out, *promoted, *_repeats(seen), *_profile_warnings(seen, at)),
+        warnings=(*left_out, *promoted, *_repeats(seen)),
     )
 
 
@@ -168,14 +168,4 @@ def _repeats(seen: Sequence[_Seen]) -> tuple[str, ...]:
         f"{path}: given {count} times, and counts as often"
         for path, count in times.items()
         if count > 1
-    )
-
-
-def _profile_warnings(seen: Sequence[_Seen], reference: int) -> tuple[str, ...]:
-    """Names the frames whose colour profile is not the reference's."""
-    expected = seen[reference].frame.metadata.icc
-    return tuple(
-        f"{one.name}: colour profile differs from the reference's, taken as the same"
-        for one in seen
-        if one.frame.metadata.icc != expected
     )

@@ -1,8 +1,9 @@
 """Bytes of a picture file -> pixels as stored. A leaf below read.
 
-JPEG, PNG, WebP, BMP and the rarer kinds that the installed OpenCV knows go through OpenCV, TIFF
-through tifffile (OpenCV for the codecs that tifffile lacks). Pixels come out in RGB order and in
-source depth, not yet upright: orientation is applied in one place, `upright`, for all kinds.
+JPEG, PNG, WebP, BMP and the rarer kinds that the installed OpenCV knows go through OpenCV, HEIF,
+AVIF and JPEG XL through heif, TIFF through tifffile (OpenCV for the codecs that it lacks). Pixels
+come out in RGB order and in source depth, not yet upright: orientation is applied in one place,
+`upright`, for all kinds.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from mefuse import containers, exif
+from mefuse import boxes, containers, exif
 from mefuse.errors import ReadError
+from mefuse.heif import decode_avif, decode_heif, decode_jxl
+from mefuse.wholeness import is_whole
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -42,10 +45,14 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decoded:
-    """Pixels (H, W, 3) uint8 or uint16, RGB, as stored; and what was lost on the way."""
+    """Pixels (H, W, 3) uint8 or uint16, RGB, as stored; and what was lost on the way.
+
+    `orientation` is an EXIF orientation where the kind of file tells it in another way than EXIF.
+    """
 
     pixels: Pixels
     warnings: tuple[str, ...] = ()
+    orientation: int | None = None
 
 
 def decode(data: bytes, name: str) -> Decoded:
@@ -59,15 +66,37 @@ def decode(data: bytes, name: str) -> Decoded:
         ReadError: the file is damaged, or of a kind or pixel type that mefuse does not read.
     """
     kind = containers.kind_of(data[: containers.HEADER_BYTES])
-    if not containers.is_whole(data):
+    if not is_whole(data):
         raise ReadError(f"{name}: {_COPY_AGAIN}")
     if kind == "tiff":
         return _decode_tiff(data, name)
+    if kind in ("heif", "avif", "jxl", "exr"):
+        return _decode_boxed(data, name, kind=kind)
     if kind == "jpeg" and _jpeg_components(data) == 4:
         raise ReadError(f"{name}: is a CMYK picture; {_SAVE_AS}")
     alpha = kind in ("png", "webp") and _has_alpha(data, kind)
     pixels = _decode_with_opencv(data, name, kind=kind)
     return Decoded(pixels, _alpha_warning(name) if alpha else ())
+
+
+def _decode_boxed(data: bytes, name: str, *, kind: containers.Kind) -> Decoded:
+    """The kinds that tell their orientation themselves, not by EXIF."""
+    warnings = _coding_warning(data, name) if kind in ("heif", "avif") else ()
+    if kind == "avif":
+        pixels, orientation = decode_avif(data, name)
+        return Decoded(_checked(pixels, name), warnings, orientation)
+    if kind == "exr":
+        raise ReadError(f"{name}: is OpenEXR, light and not yet a photograph; {_SAVE_AS}")
+    decoder = decode_heif if kind == "heif" else decode_jxl
+    return Decoded(_checked(decoder(data, name), name), warnings, orientation=1)
+
+
+def _coding_warning(data: bytes, name: str) -> tuple[str, ...]:
+    """Says that colours are named by numbers that mean no profile here, as those of HDR do."""
+    told = boxes.describe(io.BytesIO(data))
+    if told.icc is not None or told.coded is None or containers.is_known_coding(*told.coded):
+        return ()
+    return (f"{name}: colour space {told.coded[0]}/{told.coded[1]} of H.273 unknown, sRGB taken",)
 
 
 def _alpha_warning(name: str) -> tuple[str, ...]:

@@ -63,13 +63,15 @@ class Frame:
     """One exposure with its pixels.
 
     `pixels` is (H, W, 3) uint8 or uint16, RGB, full range, upright, in the colour space of
-    `metadata.icc` (sRGB where that is None).
+    `metadata.icc` (sRGB where that is None). `stored_icc` is the file's own profile where the
+    pixels had to be converted from it to be fused: from linear light.
     """
 
     source: Source
     pixels: NDArray[np.uint8] | NDArray[np.uint16]
     metadata: Metadata = field(default_factory=Metadata)
     warnings: tuple[str, ...] = ()
+    stored_icc: bytes | None = None
 
     @property
     def size(self) -> tuple[int, int]:

@@ -1,7 +1,8 @@
-"""How much memory this process has taken at most."""
+"""How much memory this process has taken at most, is free, and the machine has."""
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -23,3 +24,31 @@ def peak_memory_bytes() -> int | None:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def available_memory_bytes() -> int | None:
+    """Memory that can be taken without swapping, or within a container's limit.
+
+    None where the system does not tell.
+    """
+    status = Path("/proc/meminfo")
+    lines = status.read_text().splitlines() if status.exists() else []
+    free = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    limit, used = (Path("/sys/fs/cgroup") / f"memory.{name}" for name in ("max", "current"))
+    if limit.exists() and used.exists() and limit.read_text().strip().isdigit():
+        free.append(max(0, int(limit.read_text()) - int(used.read_text())))
+    return min(free) if free else None
+
+
+def machine_memory_bytes() -> int | None:
+    """The memory that this process may use: the machine's, or less where a container limits it.
+
+    None where the system does not tell.
+    """
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return None
+    limit = Path("/sys/fs/cgroup/memory.max")
+    text = limit.read_text().strip() if limit.exists() else "max"
+    return min(memory, int(text)) if text.isdigit() else memory

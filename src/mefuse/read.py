@@ -1,6 +1,6 @@
 """Reads frames: files -> upright pixels in source depth, and a whole bracket in canonical order.
 
-The second step. Decoding is below, in decode (pictures) and raw (camera raw files); frames become
+The second step. Decoding is below, in decode (pictures) and raw/ (camera raw files); frames become
 a bracket in bracket. The order in which frames are named decides nothing: the same files always
 give the same Bracket.
 """
@@ -19,32 +19,35 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mefuse import containers, exif
+from mefuse import colour, containers, exif
 from mefuse.bracket import assemble
 from mefuse.decode import decode, upright
 from mefuse.errors import InputError, ReadError
 from mefuse.exposure import Luma, luma_small
-from mefuse.frames import Bracket, Exposure, Frame, Metadata, Source
+from mefuse.frames import Bracket, Exposure, Frame, Source
+from mefuse.settings import RawSettings
 
-_RGB_PROFILE = b"RGB "
+_RAW_DEFAULTS = RawSettings()
 
 
-def read_frame(source: Source) -> Frame:
+def read_frame(source: Source, *, raw: RawSettings = _RAW_DEFAULTS) -> Frame:
     """Reads one frame.
 
     Returns:
         A Frame whose pixels are (H, W, 3) uint8 or uint16 RGB, upright. Gray becomes three equal
         channels; alpha is dropped, with a warning. Of several pictures in a file the first is
-        taken. A raw file is rendered by its own white balance.
+        taken. A raw file is developed as `raw` says, by its own white balance.
 
     Raises:
         ReadError: the file cannot be opened or decoded, or is truncated or damaged.
     """
     if source.is_raw:
-        from mefuse import raw  # loads LibRaw: only for those who have raw files
+        from mefuse.raw.develop import render  # loads LibRaw: only for those who have raw files
+        from mefuse.raw.rendering import plan_rendering
 
-        (told,), rendering = raw.plan_rendering([source])
-        return raw.render(told, rendering)
+        plan = plan_rendering([source], settings=raw)
+        frame = render(plan.sources[0], plan.rendering)
+        return replace(frame, warnings=(*plan.warnings, *frame.warnings))
     name = str(source.path)
     try:
         data = source.path.read_bytes()
@@ -52,22 +55,19 @@ def read_frame(source: Source) -> Frame:
         reason = (err.strerror or str(err)).lower()
         raise ReadError(f"{name}: cannot be read ({reason}); check the file") from err
     decoded = decode(data, name)
-    metadata, warnings = _with_usable_profile(containers.read_metadata(io.BytesIO(data)), name)
-    pixels = upright(decoded.pixels, exif.read_orientation(metadata.exif))
-    return Frame(source, pixels, metadata, (*decoded.warnings, *warnings))
-
-
-def _with_usable_profile(metadata: Metadata, name: str) -> tuple[Metadata, tuple[str, ...]]:
-    """Drops a colour profile that is not for RGB: a gray frame's would be wrong for the result."""
-    if metadata.icc is None or metadata.icc[16:20] == _RGB_PROFILE:
-        return metadata, ()
-    return replace(metadata, icc=None), (f"{name}: colour profile is not for RGB, taken as sRGB",)
+    metadata = containers.read_metadata(io.BytesIO(data))
+    turn = decoded.orientation or exif.read_orientation(metadata.exif)
+    meant = colour.interpreted(upright(decoded.pixels, turn), metadata, name)
+    warnings = (*decoded.warnings, *meant.warnings)
+    metadata = replace(metadata, icc=meant.icc)
+    return Frame(source, meant.pixels, metadata, warnings, stored_icc=meant.stored_icc)
 
 
 def read_bracket(
     sources: Sequence[Source],
     *,
     reference: int | None = None,
+    raw: RawSettings = _RAW_DEFAULTS,
     on_frame: Callable[[int], None] | None = None,
 ) -> Bracket:
     """Reads the frames of one scene and puts them in canonical order, darkest first.
@@ -76,8 +76,9 @@ def read_bracket(
     exposure is taken; of two middle ones, the one with more well-exposed pixels.
 
     Args:
-        sources: two or more, of one size; all raw files or none.
+        sources: two or more, of one size; all raw files, of one camera, or none.
         reference: index into `sources`.
+        raw: how raw files are developed; no other file cares.
         on_frame: called with the number of frames read so far, from the calling thread.
 
     Returns:
@@ -85,30 +86,68 @@ def read_bracket(
         every frame has them and the pixels do not contradict them, otherwise from the pixels.
 
     Raises:
-        InputError: fewer than two frames, different sizes, raw files mixed with others, an empty
-            reference, or nothing but empty frames.
+        InputError: fewer than two frames, different sizes or cameras, raw files mixed with others,
+            an empty reference, or nothing but empty frames.
         ReadError: a frame cannot be read.
 
     Note:
-        Frames are decoded in as many threads as there are processors; raw files one after the
-        other, for LibRaw itself uses them all.
+        Frames are decoded in as many threads as there are processors, raw files in as many as the
+        free memory allows too.
     """
     _check_count([str(source.path) for source in sources], reference)
     _check_kinds(sources)
-    read_one: Callable[[Source], Frame] = read_frame
-    workers = min(len(sources), os.cpu_count() or 1)
     if sources[0].is_raw:
-        from mefuse import raw
+        return _read_raw(sources, reference=reference, settings=raw, on_frame=on_frame)
+    frames, lumas = _in_threads(read_frame, sources, os.cpu_count() or 1, on_frame)
+    bracket = assemble(frames, lumas=lumas, reference=reference)
+    if replace(raw, space="srgb", profile=None) == _RAW_DEFAULTS:
+        return bracket
+    unused = "white balance, demosaicing and half size are for raw files, these are none"
+    return replace(bracket, warnings=(*bracket.warnings, unused))
 
-        sources, rendering = raw.plan_rendering(sources, reference=reference)
-        read_one, workers = partial(raw.render, rendering=rendering), 1
+
+def _read_raw(
+    sources: Sequence[Source],
+    *,
+    reference: int | None,
+    settings: RawSettings,
+    on_frame: Callable[[int], None] | None,
+) -> Bracket:
+    """A bracket of raw files, all developed as suits its reference.
+
+    Which frame that is may turn out only when the pixels are seen; where it matters, they are
+    then developed once more.
+    """
+    from mefuse.raw.develop import render, workers_for
+    from mefuse.raw.rendering import plan_rendering
+
+    plan = plan_rendering(sources, reference=reference, settings=settings)
+    workers, threads = workers_for(plan)
+    read_one = partial(render, rendering=plan.rendering, threads=threads)
+    frames, lumas = _in_threads(read_one, plan.sources, workers, on_frame)
+    bracket = assemble(frames, lumas=lumas, reference=reference)
+    chosen = bracket.frames[bracket.reference].source
+    if reference is None and plan.decided and chosen != plan.sources[plan.reference]:
+        at = plan.sources.index(chosen)
+        del frames, bracket
+        return _read_raw(sources, reference=at, settings=settings, on_frame=on_frame)
+    return replace(bracket, warnings=(*plan.warnings, *bracket.warnings))
+
+
+def _in_threads(
+    read_one: Callable[[Source], Frame],
+    sources: Sequence[Source],
+    workers: int,
+    on_frame: Callable[[int], None] | None,
+) -> tuple[list[Frame], list[Luma]]:
+    """The frames in the order of `sources`, each with its small gray picture."""
 
     def read(source: Source) -> tuple[Frame, Luma]:
         frame = read_one(source)
         return frame, luma_small(frame.pixels)
 
     frames, lumas = [], []
-    with ThreadPoolExecutor(workers, thread_name_prefix="read") as pool:
+    with ThreadPoolExecutor(min(workers, len(sources)), thread_name_prefix="read") as pool:
         try:
             for frame, luma in pool.map(read, sources):
                 frames.append(frame)
@@ -118,7 +157,7 @@ def read_bracket(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)  # do not decode the rest for nothing
             raise
-    return assemble(frames, lumas=lumas, reference=reference)
+    return frames, lumas
 
 
 def bracket_of_pixels(frames: Sequence[NDArray[Any]], *, reference: int | None = None) -> Bracket:

@@ -41,11 +41,13 @@ class FuseReport:
     """One fused bracket.
 
     `frames` are those that were fused, darkest first; `size` is (height, width) of the result and
-    `crop` its place in the reference; `seconds` has read, align, ghosts, fuse, write and total;
-    `peak_memory_bytes` is the whole process's, None where the system does not tell.
+    `crop` its place in the reference; `profile` names the colours of the file; `seconds` has read,
+    align, ghosts, fuse, write and total; `peak_memory_bytes` is the whole process's, None where the
+    system does not tell.
     """
 
     output: str
+    profile: str
     model: str
     device: str
     size: tuple[int, int]

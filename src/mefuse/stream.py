@@ -1,8 +1,8 @@
 """Streaming: a bracket of any size through a network, slice by slice. Where numpy meets torch.
 
 prefill: the whole bracket, small, goes through the network once and fills the attention cache.
-sense: slices of the frames become features on a grid of 8 px.
-decode: slices of the features become maps, with the cache as the only view of the whole.
+glimpse: slices of the frames leave little on a grid of 8 px; a pyramid grows on their luma.
+decode: slices of that become features and maps, with the cache as the only view of the whole.
 blend: bands from 1/8 up are joined for the whole picture, then slice by slice the finest ones.
 
 Every slice is read with the overlap that its arithmetic needs, so the fused pixels do not depend
@@ -24,13 +24,25 @@ from torch import Tensor
 
 from mefuse import blend_cpu, weights
 from mefuse.aligned import Aligned
-from mefuse.blend import BANDS, FEATURES, GRID, LOGITS, OVERLAP_PX, Maps, blend_coarse
+from mefuse.blend import (
+    BANDS,
+    COARSE_OVERLAP_PX,
+    FINE,
+    GRID,
+    LOGITS,
+    OVERLAP_PX,
+    Maps,
+    Pyramid,
+    blend_coarse,
+    build_pyramid,
+)
 from mefuse.blend_device import DeviceArithmetic
 from mefuse.cache import AttentionCache, Bits
 from mefuse.device import resolve_device
+from mefuse.features import Glimpse, describe
 from mefuse.models import Fused
-from mefuse.models.ipl import OVERLAP_GRID_PX, Region
-from mefuse.slices import Rect, slices_of
+from mefuse.models.ipl import Region
+from mefuse.slices import GRID_PX, Rect, slices_of
 
 PREFILL_PX = 512  # longest side of the small bracket: enough to see the scene, 0.02 s on two cores
 SLICE_PX = 512  # a slice of three frames and its arithmetic take about 30 MB
@@ -41,8 +53,8 @@ DECODE_FACTOR = 4  # features are 64 times fewer than pixels, and need a wider o
 class Arithmetic(Protocol):
     """`blend.py` for one kind of device: the module `blend_cpu`, or a `DeviceArithmetic`."""
 
-    def sense_frames(self, frames: Sequence[NDArray[Any]]) -> tuple[Tensor, ...]:
-        """Features, prior and luma of frames."""
+    def glimpse_frames(self, frames: Sequence[NDArray[Any]]) -> Glimpse:
+        """What is kept of frames."""
 
     def blend_frames(
         self, frames: Sequence[NDArray[Any]], coarse: Tensor, maps: Maps, *, depth: int
@@ -73,7 +85,8 @@ class NetworkFuser:
         name: the model's name, for reports.
         network: in evaluation mode; it is moved to `device`.
         device: where it runs.
-        cache_bits: 8, or 32 for a cache that is not compressed.
+        cache_bits: 8 or 4, or 32 for a cache that is not compressed.
+        prefill_px: longest side of the whole bracket, small, that fills the cache.
         half: whether the network computes in half precision; None: on a GPU. Bands never do.
     """
 
@@ -84,6 +97,7 @@ class NetworkFuser:
         *,
         device: torch.device,
         cache_bits: Bits = 8,
+        prefill_px: int = PREFILL_PX,
         half: bool | None = None,
     ) -> None:
         self.name = name
@@ -93,6 +107,7 @@ class NetworkFuser:
         self._dtype = torch.float16 if half else torch.float32
         self._network: Network = network.to(device, self._dtype)  # type: ignore[assignment]
         self._cache_bits: Bits = cache_bits
+        self._prefill_px = prefill_px
         self._arithmetic: Arithmetic = (
             blend_cpu if device.type == "cpu" else DeviceArithmetic(device)
         )
@@ -114,57 +129,74 @@ class NetworkFuser:
         wide = list(slices_of(*whole, size * DECODE_FACTOR))
         tell = _counter(on_slice, 2 * len(slices) + len(wide))
         cache = AttentionCache(bits=self._cache_bits)
-        features, prior, _ = self._arithmetic.sense_frames(
-            bracket.small(PREFILL_PX, multiple_px=PREFILL_MULTIPLE_PX)
-        )
-        self._network.prefill(features.to(self._dtype), prior.to(self._dtype), cache)
-        features, prior, luma = self._sense(bracket, slices, tell)
-        maps = self._decode(features, prior, wide, cache, tell)
-        del features, prior
-        coarse = blend_coarse(luma, maps)
+        self._prefill(bracket, cache)
+        seen = self._glimpse(bracket, slices, tell)
+        pyramid = build_pyramid(seen.luma)
+        maps = self._decode(seen, pyramid, wide, cache, tell)
+        coarse = blend_coarse(pyramid, maps)
+        del seen, pyramid
         pixels = self._blend(bracket, slices, (coarse, maps), depth, tell)
         return Fused(pixels, cache.nbytes, size)
 
-    def _sense(
-        self, bracket: Aligned, slices: Sequence[Rect], tell: Callable[[], None]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Features, prior and luma of the whole picture on the grid of 8 px."""
-        shape = (bracket.padded.height // GRID, bracket.padded.width // GRID)
-        count = len(bracket.frames)
-        features = self._empty((1, count, FEATURES, *shape), self._dtype)
-        prior = self._empty((1, count, 1, *shape), self._dtype)
-        luma = self._empty((1, count, *shape), torch.float32)
+    def _prefill(self, bracket: Aligned, cache: AttentionCache) -> None:
+        """Shows the network the whole bracket, small."""
+        small = bracket.small(self._prefill_px, multiple_px=PREFILL_MULTIPLE_PX)
+        seen = self._arithmetic.glimpse_frames(small)
+        energies = build_pyramid(seen.luma).within(*_whole(seen.luma))
+        features, prior = describe(seen, energies)
+        self._network.prefill(features.to(self._dtype), prior.to(self._dtype), cache)
 
-        def sense_slice(rect: Rect) -> None:
+    def _glimpse(
+        self, bracket: Aligned, slices: Sequence[Rect], tell: Callable[[], None]
+    ) -> Glimpse:
+        """What is kept of the whole picture, on the grid of 8 px."""
+        count, shape = (
+            len(bracket.frames),
+            (bracket.padded.height // GRID, bracket.padded.width // GRID),
+        )
+        whole = Glimpse(
+            self._empty((1, count, 3, *shape)),
+            self._empty((1, count, *shape)),
+            self._empty((1, count, FINE, *shape)),
+        )
+
+        def glimpse_slice(rect: Rect) -> None:
             grown = rect.grown(OVERLAP_PX, bracket.padded)
             here, inner = _cut(rect, GRID), _cut(_within(rect, grown), GRID)
-            seen = self._arithmetic.sense_frames(bracket.region(grown, keep=True))
-            for whole, part in zip((features, prior, luma), seen, strict=True):
-                whole[(..., *here)] = part[(..., *inner)]
+            part = self._arithmetic.glimpse_frames(bracket.region(grown, keep=True))
+            whole.colour[(..., *here)] = part.colour[(..., *inner)]
+            whole.luma[(..., *here)] = part.luma[(..., *inner)]
+            whole.energies[(..., *here)] = part.energies[(..., *inner)]
 
-        for _ in self._each(sense_slice, slices):
+        for _ in self._each(glimpse_slice, slices):
             tell()
-        return features, prior, luma
+        return whole
 
     def _decode(
         self,
-        features: Tensor,
-        prior: Tensor,
+        seen: Glimpse,
+        pyramid: Pyramid,
         slices: Sequence[Rect],
         cache: AttentionCache,
         tell: Callable[[], None],
     ) -> Maps:
         """The network's maps of the whole picture, slice by slice."""
-        shape = features.shape[-2:]
-        logits = self._empty((1, features.shape[1], LOGITS, *shape), torch.float32)
-        gains = self._empty((1, BANDS, *shape), torch.float32)
+        count, *shape = seen.luma.shape[1:]
+        logits = self._empty((1, count, LOGITS, *shape))
+        gains = self._empty((1, BANDS, *shape))
         whole = Rect(0, 0, shape[0] * GRID, shape[1] * GRID)
-        overlap = -(-self._network.overlap_px // OVERLAP_GRID_PX) * OVERLAP_GRID_PX
+        overlap = -(-(self._network.overlap_px + COARSE_OVERLAP_PX) // GRID_PX) * GRID_PX
         for rect in slices:
             grown = rect.grown(overlap, whole)
             here, inner = _cut(rect, GRID), _cut(_within(rect, grown), GRID)
-            cut = (..., *_cut(grown, GRID))
-            maps = self._network.decode(features[cut], prior[cut], Region.of(grown, whole), cache)
+            rows, columns = _cut(grown, GRID)
+            part = Glimpse(
+                *(x[..., rows, columns] for x in (seen.colour, seen.luma, seen.energies))
+            )
+            features, prior = describe(part, pyramid.within(rows, columns))
+            maps = self._network.decode(
+                features.to(self._dtype), prior.to(self._dtype), Region.of(grown, whole), cache
+            )
             logits[(..., *here)] = maps.logits[(..., *inner)]
             gains[(..., *here)] = maps.gains[(..., *inner)]
             tell()
@@ -212,8 +244,8 @@ class NetworkFuser:
         finally:
             cv2.setNumThreads(threads)
 
-    def _empty(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        return torch.empty(shape, dtype=dtype, device=self._device)
+    def _empty(self, shape: tuple[int, ...]) -> Tensor:
+        return torch.empty(shape, dtype=torch.float32, device=self._device)
 
 
 def load_network_fuser(name: str, *, device: str) -> NetworkFuser:
@@ -231,6 +263,11 @@ def load_network_fuser(name: str, *, device: str) -> NetworkFuser:
 def _within(rect: Rect, outer: Rect) -> Rect:
     """`rect` in the coordinates of `outer`."""
     return Rect(rect.top - outer.top, rect.left - outer.left, rect.height, rect.width)
+
+
+def _whole(grid: Tensor) -> tuple[slice, slice]:
+    """All rows and columns of a grid."""
+    return slice(0, grid.shape[-2]), slice(0, grid.shape[-1])
 
 
 def _cut(rect: Rect, grid: int) -> tuple[slice, slice]:

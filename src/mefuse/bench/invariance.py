@@ -45,7 +45,9 @@ def _fuse(frames: Sequence[Pixels], *, slice_px: int | None = None, bits: Bits =
     network = weights.load(weights.find("ipl"))
     fuser = NetworkFuser("ipl", network, device=torch.device("cpu"), cache_bits=bits)
     return fuser.fuse(
-        Aligned.of(sorted(frames, key=np.mean), reference=len(frames) // 2, ghost="auto"),
+        Aligned.of(
+            sorted(frames, key=np.mean), reference=len(frames) // 2, ghost=AS_THEY_LIE.ghost
+        ),
         depth=16,
         slice_size=slice_px,
         on_slice=None,

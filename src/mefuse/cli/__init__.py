@@ -25,6 +25,8 @@ SHOW_TRACEBACK = "mefuse.traceback"  # key of the context's meta, set by -vv
 
 _COMMANDS = {  # name -> "module:command", in the order of the help
     "fuse": "mefuse.cli.fuse:fuse",
+    "group": "mefuse.cli.group:group",
+    "batch": "mefuse.cli.batch:batch",
     "evaluate": "mefuse.cli.evaluate:evaluate",
     "info": "mefuse.cli.info:info",
     "sample": "mefuse.cli.sample:sample",

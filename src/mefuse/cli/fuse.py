@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO, get_args
+from typing import Any, BinaryIO
 
 import click
 
 from mefuse.cli.options import (
-    DEFAULTS,
-    SliceSize,
+    fuse_settings,
+    fusing_options,
     json_option,
+    listed_paths,
     loudness_options,
     overwrite_option,
 )
-from mefuse.errors import InputError
-from mefuse.models import MODELS
-from mefuse.settings import Depth, FuseSettings, GhostRemoval
 
 
 @click.command()
@@ -29,14 +27,7 @@ from mefuse.settings import Depth, FuseSettings, GhostRemoval
     "--output",
     required=True,
     type=click.Path(allow_dash=True, path_type=str),
-    help="Where to write: .png, .jpg or .tiff; - for standard output.",
-)
-@click.option(
-    "--model",
-    type=click.Choice(list(MODELS)),
-    default=DEFAULTS.model,
-    show_default=True,
-    help="What fuses; `mefuse info` describes them.",
+    help="Where to write: .png, .jpg, .tiff, .webp, .avif, .jxl or .exr; - for standard output.",
 )
 @click.option(
     "--reference",
@@ -44,45 +35,13 @@ from mefuse.settings import Depth, FuseSettings, GhostRemoval
     help="The frame to align to: its path, or its place 1, 2, ... among FRAMES.  "
     "[default: the middle exposure]",
 )
-@click.option("--no-align", is_flag=True, help="Take the frames as they lie (tripod).")
-@click.option("--no-crop", is_flag=True, help="Keep borders that not all frames cover.")
+@fusing_options
+@click.option("--layers", is_flag=True, help="TIFF: add the aligned frames as further pages.")
 @click.option(
-    "--ghost",
-    type=click.Choice(get_args(GhostRemoval)),
-    default=DEFAULTS.ghost,
-    show_default=True,
-    help="How readily what moved between the frames is shown as the reference has it.",
-)
-@click.option(
-    "--device",
-    default=DEFAULTS.device,
-    show_default=True,
-    metavar="auto|cpu|cuda[:N]",
-    help="Where the network runs; a device asked for by name has to be there.",
-)
-@click.option(
-    "--slice-size",
-    type=SliceSize(),
-    metavar="PX|whole",
-    help="Side of the slices, a multiple of 64, or whole.  [default: by the model]",
-)
-@click.option(
-    "--depth",
-    type=click.Choice(["8", "16"]),
-    help="Bits per channel.  [default: as the frames, if the format can]",
-)
-@click.option(
-    "--quality",
-    type=click.IntRange(1, 100),
-    default=DEFAULTS.quality,
-    show_default=True,
-    help="JPEG quality.",
-)
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["png", "jpeg", "tiff"]),
-    help="Format to write.  [default: by the extension; png to standard output]",
+    "--save-aligned",
+    metavar="DIR",
+    type=click.Path(path_type=str),
+    help="Also write each frame as it was aligned, as TIFF.",
 )
 @click.option("--null", is_flag=True, help="The list on standard input ends each path with NUL.")
 @overwrite_option
@@ -93,6 +52,8 @@ def fuse(
     *,
     output: str,
     reference: str | None,
+    layers: bool,
+    save_aligned: str | None,
     null: bool,
     as_json: bool,
     quiet: bool,
@@ -109,8 +70,11 @@ def fuse(
       mefuse fuse *.NEF -o fused.tiff --depth 16
       find . -name '*.jpg' -print0 | mefuse fuse --null - -o - > fused.png
     """
-    paths = _listed(frames, null=null)
-    settings = _settings(paths, reference, options)
+    paths = listed_paths(frames, null=null, name="FRAMES")
+    position = None if reference is None else _position(reference, paths)
+    settings = replace(
+        fuse_settings(options, reference=position), layers=layers, save_aligned=save_aligned
+    )
     target = _target(output, as_json=as_json)
 
     from mefuse.cli.report import Reporter
@@ -122,41 +86,6 @@ def fuse(
     reporter.summarise(report)
     if as_json:
         reporter.print_json(report)
-
-
-def _listed(frames: Sequence[str], *, null: bool) -> list[str]:
-    """The frames, with the list on standard input in the place of -."""
-    if "-" not in frames:
-        if null:
-            raise click.UsageError("--null needs - among FRAMES: the list on standard input.")
-        return list(frames)
-    if frames.count("-") > 1:
-        raise click.UsageError("- can stand among FRAMES only once.")
-    listed = sys.stdin.buffer.read().split(b"\0" if null else b"\n")
-    paths = [os.fsdecode(path) for path in listed if path]
-    place = frames.index("-")
-    paths = [*frames[:place], *paths, *frames[place + 1 :]]
-    if not paths:
-        raise InputError("standard input: no paths in the list; check the command before the pipe")
-    return paths
-
-
-def _settings(paths: Sequence[str], reference: str | None, options: dict[str, Any]) -> FuseSettings:
-    """The options as the library takes them."""
-    depths: dict[str | None, Depth | None] = {None: None, "8": 8, "16": 16}
-    return FuseSettings(
-        model=options["model"],
-        reference=None if reference is None else _position(reference, paths),
-        align=not options["no_align"],
-        crop=not options["no_crop"],
-        ghost=options["ghost"],
-        device=options["device"],
-        slice_size=options["slice_size"],
-        depth=depths[options["depth"]],
-        format=options["format_"],
-        quality=options["quality"],
-        overwrite=options["overwrite"],
-    )
 
 
 def _position(reference: str, paths: Sequence[str]) -> int:

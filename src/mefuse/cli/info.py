@@ -20,6 +20,7 @@ _LIBRARIES = {  # name shown -> distributions that may provide it
     "rawpy": ("rawpy",),
     "numpy": ("numpy",),
     "tifffile": ("tifffile",),
+    "imagecodecs": ("imagecodecs",),
 }
 
 
@@ -90,7 +91,7 @@ def _model(name: str) -> dict[str, Any]:
 def _lines(found: dict[str, Any]) -> list[str]:
     """The same for people."""
     lines = [
-        f"{name:<9} {version or 'not installed'}" for name, version in found["versions"].items()
+        f"{name:<11} {version or 'not installed'}" for name, version in found["versions"].items()
     ]
     lines.append("devices")
     for device in found["devices"]:

@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal, TypeVar
+import math
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeVar, get_args
 
 import click
 
 from mefuse.cli import SHOW_TRACEBACK
-from mefuse.settings import FuseSettings
+from mefuse.errors import InputError
+from mefuse.models import MODELS
+from mefuse.settings import (
+    CONTRAST_LIMIT,
+    DEMOSAICS,
+    EXPOSURE_LIMIT_EV,
+    SATURATION_LIMIT,
+    Depth,
+    FuseSettings,
+    GhostRemoval,
+    GroupSettings,
+    LookPreset,
+    LookSettings,
+    OutputProfile,
+    RawSettings,
+    Strip,
+    WhiteBalance,
+)
 from mefuse.slices import GRID_PX
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -32,6 +52,258 @@ class SliceSize(click.ParamType[Any]):
                 f"{value!r} is neither a multiple of {GRID_PX} nor the word whole", param, ctx
             )
         return int(value)
+
+
+class WhiteBalanceType(click.ParamType[Any]):
+    """One of three words, or three positive numbers R,G,B."""
+
+    name = "camera|auto|daylight|R,G,B"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> WhiteBalance:
+        """The word, or the multipliers."""
+        if value in ("camera", "auto", "daylight"):
+            word: WhiteBalance = value
+            return word
+        try:
+            red, green, blue = (float(part) for part in str(value).split(","))
+        except ValueError:
+            red = green = blue = 0.0
+        if not all(0 < x < math.inf for x in (red, green, blue)):
+            self.fail(
+                f"{value!r} is neither camera, auto, daylight nor three numbers as 2.1,1,1.6",
+                param,
+                ctx,
+            )
+        return red, green, blue
+
+
+_RAW = (
+    click.option(
+        "--wb",
+        type=WhiteBalanceType(),
+        default=DEFAULTS.raw.white_balance,
+        show_default=True,
+        metavar="camera|auto|daylight|R,G,B",
+        help="White balance of raw files, the reference's for all frames.",
+    ),
+    click.option(
+        "--demosaic",
+        type=click.Choice(DEMOSAICS),
+        default=DEFAULTS.raw.demosaic,
+        show_default=True,
+        help="How raw files are demosaiced; ahd and ppg are faster.",
+    ),
+    click.option(
+        "--half-size", is_flag=True, help="Raw files at half width and height, for previews."
+    ),
+)
+
+
+_LOOK = (
+    click.option(
+        "--look",
+        type=click.Choice(get_args(LookPreset)),
+        default=DEFAULTS.look.preset,
+        show_default=True,
+        help="natural: as the frames show it; vivid: more contrast and colour.",
+    ),
+    click.option(
+        "--exposure",
+        type=click.FloatRange(-EXPOSURE_LIMIT_EV, EXPOSURE_LIMIT_EV),
+        default=DEFAULTS.look.exposure_ev,
+        show_default=True,
+        metavar="EV",
+        help="Lighter or darker by so many stops, -2 to 2; nothing is cut off.",
+    ),
+    click.option(
+        "--contrast",
+        type=click.FloatRange(-CONTRAST_LIMIT, CONTRAST_LIMIT),
+        default=DEFAULTS.look.contrast,
+        show_default=True,
+        metavar="X",
+        help="More or less contrast, -1 to 1.",
+    ),
+    click.option(
+        "--saturation",
+        type=click.FloatRange(-SATURATION_LIMIT, SATURATION_LIMIT),
+        default=DEFAULTS.look.saturation,
+        show_default=True,
+        metavar="X",
+        help="More or less colour, -1 (gray) to 1.",
+    ),
+)
+
+
+_FUSING = (
+    click.option(
+        "--model",
+        type=click.Choice(list(MODELS)),
+        default=DEFAULTS.model,
+        show_default=True,
+        help="What fuses; `mefuse info` describes them.",
+    ),
+    click.option("--no-align", is_flag=True, help="Take the frames as they lie (tripod)."),
+    click.option("--no-crop", is_flag=True, help="Keep borders that not all frames cover."),
+    click.option(
+        "--ghost",
+        type=click.Choice(get_args(GhostRemoval)),
+        default=DEFAULTS.ghost,
+        show_default=True,
+        help="How readily what moved between the frames is shown as the reference has it.",
+    ),
+    click.option(
+        "--device",
+        default=DEFAULTS.device,
+        show_default=True,
+        metavar="auto|cpu|cuda[:N]",
+        help="Where the network runs; a device asked for by name has to be there.",
+    ),
+    click.option(
+        "--slice-size",
+        type=SliceSize(),
+        metavar="PX|whole",
+        help="Side of the slices, a multiple of 64, or whole.  [default: by the model]",
+    ),
+    click.option(
+        "--depth",
+        type=click.Choice(["8", "10", "12", "16"]),
+        help="Bits per channel; 10 and 12 are AVIF's.  [default: as the frames, if the format can]",
+    ),
+    click.option(
+        "--quality",
+        type=click.IntRange(1, 100),
+        default=DEFAULTS.quality,
+        show_default=True,
+        help="Quality of JPEG, WebP, AVIF and JPEG XL.",
+    ),
+    click.option(
+        "--format",
+        "format_",
+        type=click.Choice(["png", "jpeg", "tiff", "webp", "avif", "jxl", "exr"]),
+        help="Format to write.  [default: by the extension; png to standard output]",
+    ),
+    click.option(
+        "--output-profile",
+        type=click.Choice(get_args(OutputProfile)),
+        default=DEFAULTS.output_profile,
+        show_default=True,
+        help="Colour profile of the output, embedded; keep is the reference's.",
+    ),
+    click.option(
+        "--strip",
+        type=click.Choice(get_args(Strip)),
+        help="Metadata to leave out: positions, or all but the profile.  [default: none]",
+    ),
+    *_LOOK,
+    *_RAW,
+)
+
+
+def fusing_options(command: Command) -> Command:
+    """Adds what decides the fused pixels and their file; `fuse_settings` reads it."""
+    for option in reversed(_FUSING):
+        command = option(command)
+    return command
+
+
+def fuse_settings(options: dict[str, Any], *, reference: int | None) -> FuseSettings:
+    """The options of `fusing_options` and `overwrite_option` as the library takes them."""
+    depths: dict[str | None, Depth | None] = {None: None, "8": 8, "10": 10, "12": 12, "16": 16}
+    return FuseSettings(
+        model=options["model"],
+        reference=reference,
+        align=not options["no_align"],
+        crop=not options["no_crop"],
+        ghost=options["ghost"],
+        device=options["device"],
+        slice_size=options["slice_size"],
+        depth=depths[options["depth"]],
+        format=options["format_"],
+        quality=options["quality"],
+        output_profile=options["output_profile"],
+        strip=options["strip"],
+        overwrite=options["overwrite"],
+        raw=RawSettings(
+            white_balance=options["wb"],
+            demosaic=options["demosaic"],
+            half_size=options["half_size"],
+        ),
+        look=LookSettings(
+            preset=options["look"],
+            exposure_ev=options["exposure"],
+            contrast=options["contrast"],
+            saturation=options["saturation"],
+        ),
+    )
+
+
+_GROUPING = (
+    click.option("--recursive", is_flag=True, help="Look into the folders of folders, too."),
+    click.option(
+        "--by-folder", is_flag=True, help="Take every folder for one bracket, as it lies."
+    ),
+    click.option(
+        "--size",
+        type=click.IntRange(2),
+        metavar="N",
+        help="Frames of every bracket.  [default: as the exposures tell]",
+    ),
+    click.option(
+        "--gap",
+        type=click.FloatRange(0),
+        metavar="S",
+        help="Longest pause inside a bracket, in seconds from the end of one exposure to the start "
+        "of the next.  [default: as the pauses tell, at most 60]",
+    ),
+    click.option(
+        "--prefer",
+        type=click.Choice(["raw", "jpeg"]),
+        default=GroupSettings().prefer,
+        show_default=True,
+        help="Which file of a RAW+JPEG pair to take.",
+    ),
+)
+
+
+def grouping_options(command: Command) -> Command:
+    """Adds what decides which files become which brackets; `group_settings` reads it."""
+    for option in reversed(_GROUPING):
+        command = option(command)
+    return command
+
+
+def group_settings(options: dict[str, Any]) -> GroupSettings:
+    """The options of `grouping_options` as the library takes them."""
+    return GroupSettings(
+        recursive=options["recursive"],
+        prefer=options["prefer"],
+        size=options["size"],
+        gap_s=options["gap"],
+        by_folder=options["by_folder"],
+    )
+
+
+def listed_paths(paths: Sequence[str], *, null: bool, name: str) -> list[str]:
+    """The paths, with the list on standard input in the place of -; `name` is the argument's.
+
+    Raises:
+        InputError: the list is empty.
+    """
+    if "-" not in paths:
+        if null:
+            raise click.UsageError(f"--null needs - among {name}: the list on standard input.")
+        return list(paths)
+    if paths.count("-") > 1:
+        raise click.UsageError(f"- can stand among {name} only once.")
+    listed = sys.stdin.buffer.read().split(b"\0" if null else b"\n")
+    found = [os.fsdecode(path) for path in listed if path]
+    place = paths.index("-")
+    found = [*paths[:place], *found, *paths[place + 1 :]]
+    if not found:
+        raise InputError("standard input: no paths in the list; check the command before the pipe")
+    return found
 
 
 def overwrite_option(command: Command) -> Command:

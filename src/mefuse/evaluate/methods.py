@@ -15,8 +15,9 @@ from mefuse.errors import InputError
 from mefuse.evaluate import AVERAGE
 from mefuse.evaluate.cases import PICTURES, Case
 from mefuse.evaluate.scene import Frames, Picture, Scene, read_picture
+from mefuse.finish import fuse_with_look
 from mefuse.models import MODELS, Fuser, find_model, load_fuser
-from mefuse.settings import FuseSettings, GhostRemoval
+from mefuse.settings import FuseSettings
 
 BUILT_IN = (*MODELS, AVERAGE)
 TRUTH_FOLDER = "truth"  # in a folder of fused pictures, those of the frames without motion
@@ -113,14 +114,13 @@ def load_method(name: str, *, device: str = "auto", weights: Path | None = None)
     """
     if name == AVERAGE:
         return FusingMethod(name, average)
-    ghost = FuseSettings().ghost
     if not find_model(name).is_network:
-        fuser, ghost = load_fuser(name, device="cpu"), "off"
-    elif weights is None:
+        return FusingMethod(name, partial(_fuse_plainly, load_fuser(name, device="cpu")))
+    if weights is None:
         fuser = load_fuser(name, device=device)
     else:
         fuser = _network_fuser(name, device, weights)
-    return FusingMethod(name, partial(_fuse_with, fuser, ghost))
+    return FusingMethod(name, partial(_fuse_as_users_get_it, fuser))
 
 
 def average(frames: Frames) -> Picture:
@@ -133,14 +133,18 @@ def average(frames: Frames) -> Picture:
     return total.astype(np.uint8)
 
 
-def _fuse_with(fuser: Fuser, ghost: GhostRemoval, frames: Frames) -> Picture:
-    """What a model makes of frames that lie on their reference."""
-    fused = fuser.fuse(
-        Aligned.of(frames.pixels, reference=frames.reference, ghost=ghost),
-        depth=8,
-        slice_size=None,
-        on_slice=None,
-    )
+def _fuse_plainly(fuser: Fuser, frames: Frames) -> Picture:
+    """What a yardstick makes of frames that lie on their reference."""
+    bracket = Aligned.of(frames.pixels, reference=frames.reference, ghost="off")
+    fused = fuser.fuse(bracket, depth=8, slice_size=None, on_slice=None)
+    return np.asarray(fused.pixels, np.uint8)
+
+
+def _fuse_as_users_get_it(fuser: Fuser, frames: Frames) -> Picture:
+    """What a network makes of such frames, ghosts removed, in the default look."""
+    defaults = FuseSettings()
+    bracket = Aligned.of(frames.pixels, reference=frames.reference, ghost=defaults.ghost)
+    fused = fuse_with_look(fuser, bracket, look=defaults.look, depth=8)
     return np.asarray(fused.pixels, np.uint8)
 
 

@@ -22,12 +22,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mefuse.blend import BANDS, FEATURES, LOGITS, Maps
+from mefuse.blend import BANDS, LOGITS, Maps
 from mefuse.cache import AttentionCache
+from mefuse.features import FEATURES
 from mefuse.slices import Rect
 
 CELL_PX = 16  # the network's grid
-OVERLAP_GRID_PX = 2 * CELL_PX  # regions start on it: the attention pools cells by two
 POSITION = 8  # channels of the position code
 MAX_RESIDUAL = 8.0  # bound of what the network adds to a log weight
 MAX_GAIN = 4.0  # bound of the power on local energy
@@ -39,9 +39,9 @@ class IPLConfig:
 
     width: int = 40
     blocks: int = 3
-    cells: int = 12  # the scanner cuts the small bracket into cells x cells slices
+    cells: int = 12  # the scanner cuts the small bracket into cells x cells slices; 0: no DAEM
     key_width: int = 16
-    cube: int = 16  # side of DRTM's cube
+    cube: int = 16  # side of DRTM's cube; 0: no DRTM
 
     def to_dict(self) -> dict[str, int]:
         """Plain numbers for a file's metadata."""
@@ -131,17 +131,30 @@ class DAEM(nn.Module):
         cache.update(f"{name}.gate", gate.movedim(1, 2))  # M, 1, C, 1: one scale per frame
 
     def forward(self, x: Tensor, code: Tensor, name: str, cache: AttentionCache) -> Tensor:
-        """x (M, C, h, w) and its position code (POSITION, h, w) -> (M, C, h, w)."""
-        gate = cache.read(f"{name}.gate", dtype=x.dtype).movedim(2, 1)
-        local: Tensor = self.local_mix(F.gelu(self.local(x))) * gate
-        coarse = F.avg_pool2d(torch.cat((x, code.expand(len(x), -1, -1, -1)), 1), 2)
-        query = self.query(coarse).flatten(2).transpose(1, 2)  # M, h/2 * w/2, K
-        key = cache.read(f"{name}.key", dtype=x.dtype).transpose(1, 2)  # M, T, K
-        value = cache.read(f"{name}.value", dtype=x.dtype).transpose(1, 2)  # M, T, C
-        context = F.scaled_dot_product_attention(query, key, value)  # M, h/2 * w/2, C
-        context = context.transpose(1, 2).unflatten(2, coarse.shape[-2:])  # M, C, h/2, w/2
-        context = F.interpolate(self.project(context), scale_factor=2, mode="bilinear")
-        return x + local + context
+        """x (M, C, h, w) and its position code (POSITION, h, w) -> (M, C, h, w).
+
+        What is constant over places is multiplied into weights and cached values first, so that
+        the places themselves are passed over as rarely as can be.
+        """
+        gate = cache.read(f"{name}.gate", dtype=x.dtype)[:, 0]  # M, C, 1
+        mix, bias = _matrix(self.local_mix)
+        project, project_bias = _matrix(self.project)
+        key = cache.read(f"{name}.key", dtype=x.dtype)  # M, K, T
+        value = cache.read(f"{name}.value", dtype=x.dtype)  # M, C, T
+        value = project @ value + (project_bias + gate[..., 0] * bias)[..., None]
+        scores = self._query(x, code).flatten(2).transpose(1, 2) @ key  # M, h/2 * w/2, T
+        shares = torch.softmax(scores * key.shape[1] ** -0.5, 2)
+        context = (value @ shares.transpose(1, 2)).unflatten(2, (x.shape[2] // 2, x.shape[3] // 2))
+        local = F.gelu(self.local(x)).flatten(2)
+        seen = torch.baddbmm(x.flatten(2), gate * mix, local).view_as(x)
+        return seen + F.interpolate(context, scale_factor=2, mode="bilinear")
+
+    def _query(self, x: Tensor, code: Tensor) -> Tensor:
+        """Queries of 2 x 2 cells, from their mean features and position: (M, K, h/2, w/2)."""
+        weight = self.query.weight / 4
+        features, position = weight.expand(-1, -1, 2, 2).split((x.shape[1], POSITION), 1)
+        places = F.conv2d(code[None], position, self.query.bias, stride=2)
+        return F.conv2d(x, features, stride=2) + places
 
 
 class DRTM(nn.Module):
@@ -173,8 +186,7 @@ class DRTM(nn.Module):
         cube = cache.read(f"{name}.cube", dtype=x.dtype)
         rolled = place.rows @ cube @ place.columns.T  # M, 2C, h, w
         gate, shift = rolled.chunk(2, 1)
-        seen: Tensor = x * (2 * torch.sigmoid(gate)) + shift
-        return seen
+        return torch.addcmul(shift, x, torch.sigmoid(gate), value=2)
 
 
 class FIB(nn.Module):
@@ -183,30 +195,48 @@ class FIB(nn.Module):
     def __init__(self, config: IPLConfig, name: str) -> None:
         super().__init__()
         self.name = name
-        self.daem = DAEM(config)
+        self.daem = DAEM(config) if config.cells else None
         self.meet = nn.Conv2d(2 * config.width, 2 * config.width, 1)
         self.settle = nn.Conv2d(2 * config.width, config.width, 1)
-        self.drtm = DRTM(config)
+        self.drtm = DRTM(config) if config.cube else None
 
     def start_near_identity(self) -> None:
         """Small last layers: an untrained block passes its input on."""
-        assert self.drtm.out.bias is not None
-        nn.init.zeros_(self.drtm.out.bias)
-        for last in (self.drtm.out, self.settle, self.daem.project, self.daem.local_mix):
-            nn.init.normal_(last.weight, std=0.02)
+        last = [self.settle]
+        if self.daem is not None:
+            last += [self.daem.project, self.daem.local_mix]
+        if self.drtm is not None:
+            assert self.drtm.out.bias is not None
+            nn.init.zeros_(self.drtm.out.bias)
+            last.append(self.drtm.out)
+        for layer in last:
+            nn.init.normal_(layer.weight, std=0.02)
 
     def forward(
         self, x: Tensor, share: Tensor, place: _Place, cache: AttentionCache, *, prefill: bool
     ) -> Tensor:
         """x (M, C, h, w) -> (M, C, h, w); `share` (B, N, 1, h, w) sums to one over frames."""
-        if prefill:
-            self.daem.scan(x, f"{self.name}.daem", cache)
-        x = self.daem(x, place.code, f"{self.name}.daem", cache)
-        x = x + self.settle(F.gelu(self.meet(torch.cat((x, _frame_mean(x, share)), 1))))
-        if prefill:
-            self.drtm.roll(x, _frame_mean(x, share), f"{self.name}.drtm", cache)
-        seen: Tensor = self.drtm(x, place, f"{self.name}.drtm", cache)
-        return seen
+        if self.daem is not None:
+            if prefill:
+                self.daem.scan(x, f"{self.name}.daem", cache)
+            x = self.daem(x, place.code, f"{self.name}.daem", cache)
+        x = self._met(x, share)
+        if self.drtm is not None:
+            if prefill:
+                self.drtm.roll(x, _each(_frame_mean(x, share), x), f"{self.name}.drtm", cache)
+            x = self.drtm(x, place, f"{self.name}.drtm", cache)
+        return x
+
+    def _met(self, x: Tensor, share: Tensor) -> Tensor:
+        """Features after each frame has seen its own and the frames' mean: (M, C, h, w)."""
+        meet, bias = _matrix(self.meet)
+        own, others = meet.chunk(2, 1)
+        mean = others @ _frame_mean(x, share).flatten(2) + bias[:, None]  # B, 2C, h * w
+        both = own @ x.flatten(2)  # M, 2C, h * w
+        both = (both.unflatten(0, share.shape[:2]).add_(mean[:, None])).flatten(0, 1)
+        settle, bias = _matrix(self.settle)
+        change = settle.expand(len(x), -1, -1)
+        return torch.baddbmm(x.flatten(2) + bias[:, None], change, F.gelu(both)).view_as(x)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,12 +248,21 @@ class _Place:
     columns: Tensor  # (w, S)
 
 
+def _matrix(layer: nn.Conv2d) -> tuple[Tensor, Tensor]:
+    """Weight (out, in) and bias (out,) of a 1x1 convolution."""
+    assert layer.bias is not None
+    return layer.weight[:, :, 0, 0], layer.bias
+
+
 def _frame_mean(x: Tensor, share: Tensor) -> Tensor:
-    """Weighted mean over a bracket's frames, given back to each frame: (M, C, h, w)."""
-    brackets, frames = share.shape[:2]
-    mean = (x.unflatten(0, (brackets, frames)) * share).sum(1, keepdim=True)
-    each: Tensor = mean.expand(-1, frames, -1, -1, -1)
-    return each.flatten(0, 1)
+    """Weighted mean over a bracket's frames: (B, C, h, w)."""
+    mean: Tensor = (x.unflatten(0, share.shape[:2]) * share).sum(1)
+    return mean
+
+
+def _each(mean: Tensor, x: Tensor) -> Tensor:
+    """What belongs to a bracket, (B, ...), given to each of its frames: (M, ...)."""
+    return mean.repeat_interleave(len(x) // len(mean), 0)
 
 
 class IPL(nn.Module):
@@ -273,8 +312,8 @@ class IPL(nn.Module):
         """Maps of one region.
 
         Args:
-            features: (B, N, FEATURES, 2h, 2w) from `blend.sense`.
-            prior: (B, N, 1, 2h, 2w) log of the classic weight, from `blend.sense`.
+            features: (B, N, FEATURES, 2h, 2w) from `features.describe`.
+            prior: (B, N, 1, 2h, 2w) log of the classic weight, from `features.describe`.
             region: where the h x w cells lie in the whole picture.
             cache: filled by `prefill`.
         """
@@ -283,7 +322,7 @@ class IPL(nn.Module):
         residual = F.pixel_shuffle(self.frame_head(x), 2)  # M, LOGITS, 2h, 2w
         residual = MAX_RESIDUAL * torch.tanh(residual / MAX_RESIDUAL)
         logits = residual.unflatten(0, (brackets, frames)) + prior * self.prior_scale[:, None, None]
-        mean = (x.unflatten(0, (brackets, frames)) * share).sum(1)  # B, C, h, w
+        mean = _frame_mean(x, share)  # B, C, h, w
         gains = MAX_GAIN * torch.sigmoid(F.pixel_shuffle(self.shared_head(mean), 2))
         return Maps(logits, gains)
 
@@ -304,7 +343,8 @@ class IPL(nn.Module):
         place = _Place(code, _bilinear(rows, side), _bilinear(columns, side))
         pooled = F.avg_pool2d(prior.flatten(0, 1), 2).unflatten(0, prior.shape[:2])
         share = torch.softmax(0.5 * pooled, 1)  # B, N, 1, h, w
-        x = F.gelu(self.down(F.pixel_unshuffle(features.flatten(0, 1), 2)))  # M, C, h, w
+        taps = self.down.weight.view(self.config.width, FEATURES, 2, 2)
+        x = F.gelu(F.conv2d(features.flatten(0, 1), taps, self.down.bias, stride=2))  # M, C, h, w
         for block in self.blocks:
             x = block(x, share, place, cache, prefill=prefill)
         return x, share

@@ -14,12 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mefuse.blend import blend_coarse, blend_fine, decompose, sense
+from mefuse.blend import blend_coarse, blend_fine, build_pyramid, decompose
 from mefuse.cache import AttentionCache
+from mefuse.features import sense
 from mefuse.models.ipl import IPL, IPLConfig
 from mefuse.synth.pictures import Picture, load_pictures
 from mefuse.train.data import Sample, draw_sample
 from mefuse.train.loss import fusion_loss
+from mefuse.train.optimiser import optimisers_of
 from mefuse.train.recipe import Recipe
 from mefuse.train.validation import CASES, Validation
 from mefuse.weights import save
@@ -34,14 +36,14 @@ def fuse_sample(network: IPL, sample: Sample) -> tuple[Tensor, Tensor]:
         small, detail = decompose(sample.small), decompose(sample.detail)
     network.prefill(*sense(sample.small, small), cache)
     maps = network.decode(*sense(sample.detail, detail), sample.region, cache)
-    return blend_fine(detail, blend_coarse(detail.luma, maps), maps)
+    return blend_fine(detail, blend_coarse(build_pyramid(detail.luma), maps), maps)
 
 
-def learning_rate(recipe: Recipe, step: int) -> float:
-    """Linear warm-up, then a cosine to 2 % of the peak."""
+def schedule(recipe: Recipe, step: int) -> float:
+    """Share of the peak rates: linear warm-up, then a cosine to 2 %."""
     warm = min(1.0, (step + 1) / recipe.warmup_steps)
     cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / recipe.steps)))
-    return recipe.learning_rate * warm * (0.02 + 0.98 * cosine)
+    return warm * (0.02 + 0.98 * cosine)
 
 
 class Trainer:
@@ -63,9 +65,7 @@ class Trainer:
         ]
         self.network = IPL(IPLConfig(**recipe.network)).to(device)
         self.averaged = copy.deepcopy(self.network).requires_grad_(False)
-        self.optimiser = torch.optim.AdamW(
-            self.network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
-        )
+        self.optimisers = optimisers_of(self.network, recipe)
         self.rng = np.random.default_rng(recipe.seed)
         held_out = pictures[recipe.held_out - 1 :: recipe.held_out]
         self.validation = Validation.drawn(held_out, size_px=recipe.size_px, cases=cases)
@@ -79,7 +79,8 @@ class Trainer:
         state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
         self.network.load_state_dict(state["network"])
         self.averaged.load_state_dict(state["averaged"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        for optimiser, kept in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(kept)
         self.step = int(state["step"])
         self.rng = np.random.default_rng([self.recipe.seed, self.step])
         log.info("resumed at step %d", self.step)
@@ -89,7 +90,7 @@ class Trainer:
         state = {
             "network": self.network.state_dict(),
             "averaged": self.averaged.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "step": self.step,
         }
         partial = self.checkpoint.with_suffix(".partial")
@@ -99,9 +100,11 @@ class Trainer:
     def train_step(self) -> dict[str, float]:
         """One step; returns what the curve keeps of it."""
         recipe = self.recipe
-        rate = learning_rate(recipe, self.step)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
+        part = schedule(recipe, self.step)
+        rates = (recipe.matrix_rate, recipe.learning_rate)
+        for optimiser, rate in zip(self.optimisers, rates, strict=True):
+            for group in optimiser.param_groups:
+                group["lr"] = rate * part
         sample = draw_sample(
             self.rng,
             self.train_pictures,
@@ -111,11 +114,12 @@ class Trainer:
         )
         luma, chroma = fuse_sample(self.network, sample)
         loss = fusion_loss(sample.detail, luma, chroma, recipe)
-        self.optimiser.zero_grad(set_to_none=True)
+        self.network.zero_grad(set_to_none=True)
         loss.total.backward()
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), recipe.gradient_limit)
         if torch.isfinite(norm):
-            self.optimiser.step()
+            for optimiser in self.optimisers:
+                optimiser.step()
         self._average()
         self.step += 1
         return {

@@ -21,7 +21,8 @@ class Recipe:
     brackets: int = 3  # per step
     size_px: int = 320  # side of the detail that is fused
     motion: float = 0.0  # share of the samples in which things move between the frames
-    learning_rate: float = 2e-3
+    learning_rate: float = 2e-3  # of AdamW: biases, scales, the last layers
+    matrix_rate: float = 0.01  # of Muon: the matrices that mix channels
     weight_decay: float = 1e-4
     warmup_steps: int = 100
     gradient_limit: float = 0.5

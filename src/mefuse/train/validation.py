@@ -47,15 +47,22 @@ def _mertens(frames: Tensor) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(fused)).permute(2, 0, 1)
 
 
-def _draw_case(
+def draw_frames(
     rng: np.random.Generator, pictures: Sequence[Picture], kind: str, size_px: int
-) -> _Case:
+) -> Tensor:
+    """Frames of one bracket, (N, 3, size_px, size_px) 0..1, of one of KINDS."""
     scene = draw_scene(rng, pictures, size_px=size_px, zoom=1.0)
     radiance = scene.radiance(0.0, 0.0, 1.0, size_px)
     count = 2 if kind == "pair" else 3
     gains = draw_exposures(rng, radiance.mean(0), count=count, extreme=kind == "pair")
     noise = torch.Generator(device=gains.device).manual_seed(int(rng.integers(2**31)))
-    frames = Camera.drawn(rng).expose(radiance, gains, noise=noise)
+    return Camera.drawn(rng).expose(radiance, gains, noise=noise)
+
+
+def _draw_case(
+    rng: np.random.Generator, pictures: Sequence[Picture], kind: str, size_px: int
+) -> _Case:
+    frames = draw_frames(rng, pictures, kind, size_px)
     cells = size_px // CELL_PX
     sample = Sample(frames[None], frames[None], Region.whole(cells, cells))
     return _Case(kind, sample, _scores(frames.cpu(), _mertens(frames)))

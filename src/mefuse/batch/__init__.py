@@ -1,0 +1,1 @@
+"""Many brackets: names, manifest, resume, and the run that keeps all cores busy."""

@@ -1,0 +1,206 @@
+"""How fast, how frugal and how safe a batch is, with the real command in processes of its own.
+
+`python -m mefuse.bench.batch throughput` compares a batch with single `mefuse fuse` calls, `memory`
+watches a long batch grow or not, `kills` ends batches by SIGKILL at random moments, resumes them
+and compares every byte. Each prints one JSON object. The brackets are drawn: `--size`, `--count`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from mefuse.batch.manifest import MANIFEST, read_manifest
+from mefuse.landing import sha256_of
+from mefuse.plan import Plan, PlannedBracket, save_plan
+from mefuse.synth.sample import write_sample
+
+_MEFUSE = (sys.executable, "-m", "mefuse")
+
+
+def draw(folder: Path, *, count: int, size: tuple[int, int], drawn: int = 6) -> Path:
+    """Writes brackets, so many different ones and copies, and their plan; gives the plan's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    different = [
+        list(write_sample(folder / f"drawn_{i}", size=size, seed=i + 1, overwrite=True))
+        for i in range(min(count, drawn))
+    ]
+    brackets = []
+    for i in range(count):
+        frames = []
+        for k, source in enumerate(different[i % drawn]):
+            frame = folder / f"IMG_{i:04d}_{k}.jpg"
+            frame.hardlink_to(source)
+            frames.append(frame)
+        brackets.append(PlannedBracket(tuple(frames)))
+    plan = folder / "plan.json"
+    save_plan(Plan(tuple(brackets)), plan)
+    return plan
+
+
+def throughput(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Seconds of single calls over seconds of a batch; the calls half before it and half after."""
+    plan = draw(folder, count=options.count, size=options.size, drawn=options.drawn)
+    brackets = [item["frames"] for item in json.loads(plan.read_text())["brackets"]]
+    half = len(brackets) // 2
+    single = _single_calls(brackets[:half], folder, options)
+    batch = _timed(_batch(plan, folder / "batch", options))
+    single += _single_calls(brackets[half:], folder, options)
+    records = read_manifest(folder / "batch")
+    return {
+        "brackets": len(brackets),
+        "single_s": round(sum(single), 2),
+        "single_median_s": round(statistics.median(single), 2),
+        "batch_s": round(batch, 2),
+        "ratio": round(sum(single) / batch, 3),
+        "batch_peak_bytes": max(record.content["peak_memory_bytes"] for record in records),
+    }
+
+
+def _single_calls(
+    brackets: list[list[str]], folder: Path, options: argparse.Namespace
+) -> list[float]:
+    """Seconds of `mefuse fuse` on each bracket."""
+    return [
+        _timed(
+            [*_MEFUSE, "fuse", *frames, "-o", str(folder / "single.png"), "--overwrite", "-q",
+             "--model", options.model]
+        )
+        for frames in brackets
+    ]  # fmt: skip
+
+
+def _timed(command: list[str]) -> float:
+    start = time.perf_counter()
+    subprocess.run(command, check=True)
+    return time.perf_counter() - start
+
+
+def _batch(plan: Path, output: Path, options: argparse.Namespace) -> list[str]:
+    """The command line of a batch."""
+    return [*_MEFUSE, "batch", "--plan", str(plan), "-o", str(output), "-q",
+            "--name", "{first}.{ext}", "--model", options.model]  # fmt: skip
+
+
+def memory(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Resident memory after each bracket of a batch: the last ones against the first ones."""
+    plan = draw(folder, count=options.count, size=options.size, drawn=options.drawn)
+    command = [*_batch(plan, folder / "batch", options), "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    sizes = [_resident_bytes(process.pid) for _ in process.stdout]
+    if process.wait() != 0 or len(sizes) != options.count:
+        raise SystemExit(f"the batch ended with {process.returncode} after {len(sizes)} brackets")
+    some = min(50, len(sizes) // 2)
+    first, last = statistics.mean(sizes[:some]), statistics.mean(sizes[-some:])
+    return {
+        "brackets": len(sizes),
+        "compared": some,
+        "first_bytes": round(first),
+        "last_bytes": round(last),
+        "ratio": round(last / first, 4),
+        "largest_bytes": max(sizes),
+    }
+
+
+def _resident_bytes(pid: int) -> int:
+    """What a process holds in memory now; 0 when it has just ended. Linux only."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def kills(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Batches that are killed at a random moment and resumed, against one that was left alone."""
+    plan = draw(folder, count=options.count, size=options.size, drawn=options.drawn)
+    calm = folder / "calm"
+    seconds = _timed(_batch(plan, calm, options))
+    truth = {path.name: sha256_of(path) for path in calm.glob("*.png")}
+    dice = random.Random(options.seed)
+    found: Counter[str] = Counter()
+    for _ in range(options.rounds):
+        output = folder / "killed"
+        shutil.rmtree(output, ignore_errors=True)
+        _kill_after(dice.uniform(0, seconds), _batch(plan, output, options))
+        pictures = {path.name: sha256_of(path) for path in output.glob("*.png")}
+        found["broken_after_kill"] += sum(truth[name] != sha for name, sha in pictures.items())
+        found["done_at_kill"] += len(pictures)
+        before = {path.name: path.stat().st_ino for path in output.glob("*.png")}
+        subprocess.run(_batch(plan, output, options), check=True)
+        found.update(_differences(output, truth, before))
+    return {"brackets": options.count, "kills": options.rounds, "batch_s": round(seconds, 2)} | {
+        name: found[name]
+        for name in ("done_at_kill", "broken_after_kill", "fused_twice", "missing", "differing",
+                     "left_behind")
+    }  # fmt: skip
+
+
+def _kill_after(seconds: float, command: list[str]) -> None:
+    """Starts a command and kills it at that moment, if it still runs then."""
+    process = subprocess.Popen(command)
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
+def _differences(output: Path, truth: dict[str, str], before: dict[str, int]) -> dict[str, int]:
+    """How a resumed batch differs from the calm one."""
+    pictures = {path.name: path for path in output.glob("*.png")}
+    recorded = Counter(record.name for record in read_manifest(output))
+    others = {path.name for path in output.iterdir()} - pictures.keys() - {MANIFEST}
+    again = [name for name, inode in before.items() if pictures[name].stat().st_ino != inode]
+    return {
+        "missing": len(truth.keys() - pictures.keys()),
+        "differing": sum(sha256_of(path) != truth[name] for name, path in pictures.items()),
+        "left_behind": len(others),
+        "fused_twice": len(again) + sum(count - 1 for count in recorded.values()),
+    }
+
+
+def picture_size(text: str) -> tuple[int, int]:
+    """(height, width) of WIDTHxHEIGHT."""
+    width, height = text.split("x")
+    return int(height), int(width)
+
+
+def parsed(arguments: list[str] | None) -> argparse.Namespace:
+    """The command's options."""
+    parser = argparse.ArgumentParser(prog="python -m mefuse.bench.batch", description=__doc__)
+    parser.add_argument("what", choices=("throughput", "memory", "kills"))
+    parser.add_argument("--count", type=int, default=10, help="brackets")
+    parser.add_argument("--drawn", type=int, default=6, help="different ones among them")
+    parser.add_argument(
+        "--size", type=picture_size, default=(800, 1200), help="WIDTHxHEIGHT of frames"
+    )
+    parser.add_argument("--model", default="ipl", help="as for mefuse fuse")
+    parser.add_argument("--rounds", type=int, default=20, help="kills")
+    parser.add_argument("--seed", type=int, default=1, help="of the moments of the kills")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measures, and writes a JSON object to stdout."""
+    options = parsed(arguments)
+    measure = {"throughput": throughput, "memory": memory, "kills": kills}[options.what]
+    with tempfile.TemporaryDirectory() as folder:
+        found = measure(options, Path(folder))
+    height, width = options.size
+    sys.stdout.write(json.dumps({"what": options.what, "size": f"{width}x{height}"} | found) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,213 @@
+"""From fused pixels to the file: profile, bits per channel, metadata, layers, aligned frames.
+
+Called by the pipeline for what comes after fusing. It decides nothing of the pixels but how they
+are expressed, and says what a format could not take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mefuse import colour, profiles, provenance, write
+from mefuse.aligned import Aligned
+from mefuse.depth import to_depth
+from mefuse.errors import WriteError
+from mefuse.frames import Bracket, Frame
+from mefuse.profiles import ProfileName
+from mefuse.provenance import Making
+from mefuse.settings import FuseSettings
+
+Pixels = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What became of the picture: its profile by name, and what could not be kept."""
+
+    profile: str
+    warnings: tuple[str, ...] = ()
+
+
+def wants_frames(settings: FuseSettings) -> bool:
+    """Tells whether the aligned frames themselves are to be written, beside the fused picture."""
+    return settings.layers or settings.save_aligned is not None
+
+
+def depth_to_fuse(form: write.OutputFormat, bracket: Bracket, settings: FuseSettings) -> int:
+    """The bits at which to fuse: 8 where these pixels go into the file as they are, else 16."""
+    reference = bracket.frames[bracket.reference]
+    shallow = form.depth == 8 and reference.pixels.dtype == np.uint8
+    stays = colour.same_colours(reference.metadata.icc, _target(reference, form, settings)[0])
+    return 8 if shallow and stays else 16
+
+
+def check_folder(folder: Path, *, overwrite: bool) -> None:
+    """Checks that aligned frames can be put into a folder, before any work is done.
+
+    Raises:
+        WriteError: it is no folder, it is not empty, or it cannot be made.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise WriteError(f"{folder}: is a file; name a folder for the aligned frames")
+    if folder.is_dir() and not overwrite and any(folder.iterdir()):
+        raise WriteError(f"{folder}: is not empty; name a new folder or ask to overwrite")
+    if not folder.parent.is_dir():
+        raise WriteError(f"{folder}: there is no folder {folder.parent}; create it first")
+
+
+def deliver(
+    fused: Pixels,
+    output: Path | BinaryIO,
+    *,
+    name: str,
+    form: write.OutputFormat,
+    bracket: Bracket,
+    aligned: Aligned | None,
+    making: Making,
+    settings: FuseSettings,
+) -> Delivery:
+    """Writes the fused picture as the settings ask for it, and the aligned frames if they do.
+
+    Args:
+        fused: (H, W, 3) uint8 or uint16 in the reference's profile.
+        output: a path, or a binary stream.
+        name: what messages call the output.
+        form: format and bits of the file.
+        bracket: the frames; their pixels are not looked at.
+        aligned: the same frames as they lie on the reference; None where `wants_frames` says no.
+        making: for the history.
+        settings: profile, quality, layers and the like.
+
+    Raises:
+        MefuseError: as `write.write_picture`.
+    """
+    reference = bracket.frames[bracket.reference]
+    source = reference.metadata.icc
+    target, warnings = _target(reference, form, settings)
+    bits = 8 if form.depth == 8 else 16
+    if form.name != "exr":
+        fused = to_depth(colour.converted(fused, source=source, target=target), bits)
+    metadata = provenance.metadata_of_fused(
+        reference,
+        fused,
+        making=making,
+        icc=source if form.name == "exr" else target,
+        is_srgb=colour.same_colours(target, None),
+        strip=settings.strip,
+    )
+    layers = None if aligned is None else _Layers(bracket.frames, aligned, target)
+    lost = write.write_picture(
+        fused,
+        output,
+        name=name,
+        format=form.name,
+        quality=settings.quality,
+        metadata=metadata,
+        overwrite=settings.overwrite,
+        bits=form.depth,
+        layers=layers if settings.layers and layers is not None else (),
+        linear=_linear(reference, making, target, settings),
+    )
+    if settings.save_aligned is not None and layers is not None:
+        _save_aligned(layers, Path(settings.save_aligned), making=making, settings=settings)
+    return Delivery(_named(form, target), (*warnings, *lost))
+
+
+def _target(
+    reference: Frame, form: write.OutputFormat, settings: FuseSettings
+) -> tuple[bytes | None, tuple[str, ...]]:
+    """The profile of the file, None for sRGB that is not named, and what has to be said of it."""
+    if settings.output_profile == "keep":
+        target = reference.stored_icc or reference.metadata.icc
+    else:
+        target = profiles.standard(settings.output_profile)
+    if form.name == "jxl" and not colour.same_colours(target, None):
+        # The encoder at hand marks every picture as sRGB.
+        said = f"converted from {colour.description(target)} to sRGB, the one profile of .jxl here"
+        return None, (said,)
+    return target, ()
+
+
+def _space(target: bytes | None) -> ProfileName:
+    """The standard space whose primaries a profile has; sRGB where it is none of them."""
+    for name in profiles.STANDARD:
+        if colour.same_colours(target, profiles.standard(name)):
+            return name
+    return "srgb"
+
+
+def _named(form: write.OutputFormat, target: bytes | None) -> str:
+    """The profile's name for the report."""
+    if form.name == "exr":
+        space = _space(target)
+        return profiles.description(profiles.standard(space, linear=True))
+    return colour.description(target)
+
+
+def _linear(
+    reference: Frame, making: Making, target: bytes | None, settings: FuseSettings
+) -> write.LinearLight:
+    exposure = None if settings.strip == "all" else reference.source.exposure
+    return write.LinearLight(_space(target), exposure, making.software)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Layers(Sequence[write.Page]):
+    """The aligned frames as pages, each warped and converted when it is written."""
+
+    frames: Sequence[Frame]
+    aligned: Aligned
+    target: bytes | None
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @overload
+    def __getitem__(self, index: int) -> write.Page: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[write.Page]: ...
+    def __getitem__(self, index: int | slice) -> write.Page | list[write.Page]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        frame, pixels = self.frames[index], self.aligned.frame(index)
+        converted = colour.converted(pixels, source=frame.metadata.icc, target=self.target)
+        return write.Page(converted, frame.source.path.name)
+
+
+def _save_aligned(
+    layers: _Layers,
+    folder: Path,
+    *,
+    making: Making,
+    settings: FuseSettings,
+) -> None:
+    """Each aligned frame as a TIFF of its own depth, darkest first, with its own metadata."""
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as err:
+        raise WriteError(f"{folder}: cannot be made; name another folder") from err
+    target = layers.target
+    for index, frame in enumerate(layers.frames):
+        pixels = layers[index].pixels
+        metadata = provenance.metadata_of_fused(
+            frame,
+            pixels,
+            making=replace(making, aligned=True),
+            icc=target,
+            is_srgb=colour.same_colours(target, None),
+            strip=settings.strip,
+        )
+        write.write_picture(
+            pixels,
+            folder / f"{index + 1:02}_{frame.source.path.stem}.tif",
+            format="tiff",
+            quality=settings.quality,
+            metadata=metadata,
+            overwrite=settings.overwrite,
+        )

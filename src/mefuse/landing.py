@@ -1,0 +1,189 @@
+"""Puts files in their place in one piece, and so that they survive a loss of power. A leaf.
+
+A file is written under a private name beside its target, synced, given its name in one step, and
+then the folder is synced. The private name tells whose target it is, so that what a dead process
+left behind can be found and removed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from mefuse.errors import OutputExistsError, WriteError
+
+
+def check_target(path: Path, overwrite: bool) -> None:
+    """Checks that a file can be put at `path`, before any work is done.
+
+    Raises:
+        OutputExistsError: it exists and `overwrite` is False.
+        WriteError: it is a folder, or its folder is missing or not writable.
+    """
+    folder = path.parent
+    if path.is_dir():
+        raise WriteError(f"{path}: is a folder; name a file in it")
+    if path.exists() and not overwrite:
+        raise OutputExistsError(f"{path}: exists already; choose another name or ask to overwrite")
+    if not folder.is_dir():
+        raise WriteError(f"{path}: there is no folder {folder}; create it first")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise WriteError(f"{path}: folder {folder} is not writable; choose another")
+
+
+@contextmanager
+def replacing(target: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
+    """A new file that takes the target's place when all went well, and vanishes otherwise.
+
+    Raises:
+        OutputExistsError: the name is taken at the end and `overwrite` is False.
+        WriteError: it cannot be made or stored.
+    """
+    temporary = temporary_for(target)
+    try:
+        with _opened(temporary) as file:
+            yield file
+            _sync(file)
+        put(temporary, target, overwrite=overwrite)
+    except OSError as err:
+        if isinstance(err, WriteError):
+            raise
+        raise unwritable(target, err) from err
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def temporary_for(target: Path) -> Path:
+    """A new private name beside a target; of one length, however long the target's own name is."""
+    return target.with_name(f"{_prefix(target)}{secrets.token_hex(6)}.part")
+
+
+def open_new(path: Path) -> io.BufferedRandom:
+    """A new file, readable by its owner alone until `put` gives it its name.
+
+    Raises:
+        WriteError: it cannot be made.
+    """
+    try:
+        return _opened(path)
+    except OSError as err:
+        raise unwritable(path, err) from err
+
+
+def finish(file: io.BufferedRandom) -> tuple[int, str]:
+    """Brings a written file to the disk; returns its size in bytes and its SHA-256.
+
+    Raises:
+        WriteError: the disk is full or failed.
+    """
+    try:
+        _sync(file)
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return file.tell(), digest
+    except OSError as err:
+        raise unwritable(Path(str(file.name)), err) from err
+
+
+def put(temporary: Path, target: Path, *, overwrite: bool) -> None:
+    """Gives a finished file its name, in one step, and syncs the folder.
+
+    Raises:
+        OutputExistsError: the name is taken and `overwrite` is False.
+        WriteError: it cannot be stored.
+    """
+    try:
+        temporary.chmod(_mode_for(target))
+        _rename(temporary, target, overwrite=overwrite)
+        sync_folder(target.parent)
+    except FileExistsError as err:
+        raise OutputExistsError(
+            f"{target}: exists already; choose another name or ask to overwrite"
+        ) from err
+    except OSError as err:
+        raise unwritable(target, err) from err
+
+
+def sync_folder(folder: Path) -> None:
+    """Brings a folder's list of names to the disk, where the system can."""
+    if os.name == "nt":  # Windows opens no folders, and journals names by itself
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def clear_leftovers(target: Path) -> None:
+    """Removes private files that were to become `target`; for who knows that nobody makes it now.
+
+    Raises:
+        OSError: the folder may not be entered, or a file not be removed.
+    """
+    wanted = re.compile(re.escape(_prefix(target)) + r"[0-9a-f]{12}\.part")
+    try:
+        with os.scandir(target.parent) as entries:
+            left = [entry.path for entry in entries if wanted.fullmatch(entry.name)]
+    except FileNotFoundError:
+        return
+    for path in left:
+        Path(path).unlink(missing_ok=True)
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _opened(path: Path) -> io.BufferedRandom:
+    return open(path, "x+b", opener=lambda name, flags: os.open(name, flags, 0o600))
+
+
+def _sync(file: io.BufferedRandom) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _prefix(target: Path) -> str:
+    """What the private names of a target start with."""
+    return f".mefuse-{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]}-"
+
+
+def _rename(temporary: Path, target: Path, *, overwrite: bool) -> None:
+    if overwrite:
+        temporary.replace(target)
+        return
+    try:
+        target.hardlink_to(temporary)  # fails if the name is taken, in one step
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        if target.exists():
+            raise FileExistsError(target) from None
+        temporary.replace(target)
+        return
+    temporary.unlink()
+
+
+def _mode_for(target: Path) -> int:
+    """The permissions of the file to be replaced, or what the user's mask gives a new one."""
+    if target.exists():
+        return target.stat().st_mode & 0o777
+    mask = os.umask(0o077)  # it can only be read by setting it: to the most private, for a moment
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
+def unwritable(path: Path, err: OSError) -> WriteError:
+    """The error of a file that cannot be stored, in one sentence."""
+    reason = (err.strerror or str(err)).lower()
+    return WriteError(f"{path}: writing failed ({reason}); make room or choose another place")

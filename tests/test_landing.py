@@ -1,0 +1,98 @@
+"""Files that appear whole, under their name, in one step."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from mefuse import landing
+from mefuse.errors import OutputExistsError, WriteError
+
+
+def made(target: Path, content: bytes) -> Path:
+    """A finished file that waits for its name."""
+    temporary = landing.temporary_for(target)
+    with landing.open_new(temporary) as file:
+        file.write(content)
+        assert landing.finish(file) == (len(content), hashlib.sha256(content).hexdigest())
+    return temporary
+
+
+def test_a_finished_file_gets_its_name_and_nothing_is_left(tmp_path: Path) -> None:
+    target = tmp_path / "fused.png"
+    temporary = made(target, b"picture")
+    assert not target.exists()
+    assert temporary.stat().st_mode & 0o777 == 0o600
+    landing.put(temporary, target, overwrite=False)
+    assert target.read_bytes() == b"picture"
+    assert list(tmp_path.iterdir()) == [target]
+    mask = os.umask(0)
+    os.umask(mask)
+    assert target.stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+def test_a_name_that_is_taken_is_kept_unless_asked(tmp_path: Path) -> None:
+    target = tmp_path / "fused.png"
+    target.write_bytes(b"mine")
+    target.chmod(0o640)
+    temporary = made(target, b"new")
+    with pytest.raises(OutputExistsError, match=r"fused\.png: exists"):
+        landing.put(temporary, target, overwrite=False)
+    assert target.read_bytes() == b"mine"
+    landing.put(temporary, target, overwrite=True)
+    assert target.read_bytes() == b"new"
+    assert target.stat().st_mode & 0o777 == 0o640
+
+
+def test_without_links_a_name_is_still_not_taken_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_links(self: Path, target: Path) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(Path, "hardlink_to", no_links)
+    target = tmp_path / "fused.png"
+    landing.put(made(target, b"one"), target, overwrite=False)
+    temporary = made(target, b"two")
+    with pytest.raises(OutputExistsError):
+        landing.put(temporary, target, overwrite=False)
+    assert target.read_bytes() == b"one"
+
+
+def test_leftovers_are_those_of_this_target_alone(tmp_path: Path) -> None:
+    target, other = tmp_path / ("x" * 200 + ".png"), tmp_path / ("x" * 200 + ".jpg")
+    made(target, b"a"), made(target, b"b")
+    kept = made(other, b"c")
+    (tmp_path / ".mefuse-0000.part").write_bytes(b"somebody else's")
+    landing.clear_leftovers(target)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {kept.name, ".mefuse-0000.part"}
+    landing.clear_leftovers(tmp_path / "no folder" / "fused.png")
+
+
+def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(WriteError, match="no such file"):
+        landing.open_new(tmp_path / "absent" / "x.part")
+
+
+def test_a_file_takes_its_place_only_when_all_went_well(tmp_path: Path) -> None:
+    target = tmp_path / "fused.png"
+    target.write_bytes(b"old")
+    with pytest.raises(ValueError, match="stop"), landing.replacing(target, overwrite=True) as file:
+        file.write(b"half")
+        raise ValueError("stop")
+    assert (target.read_bytes(), list(tmp_path.iterdir())) == (b"old", [target])
+    with landing.replacing(target, overwrite=True) as file:
+        file.write(b"new")
+    assert (target.read_bytes(), list(tmp_path.iterdir())) == (b"new", [target])
+    with pytest.raises(OutputExistsError), landing.replacing(target, overwrite=False) as file:
+        file.write(b"newer")
+    with (
+        pytest.raises(WriteError, match=r"fused\.png: writing failed \(no space left"),
+        landing.replacing(target, overwrite=True),
+    ):
+        raise OSError(28, "No space left on device")
+    assert (target.read_bytes(), list(tmp_path.iterdir())) == (b"new", [target])
