@@ -73,12 +73,13 @@ MAY_IMPORT = {
     "landing": "errors",
     "write": "boxes colour containers errors exif exif_copy exif_layout frames landing profiles "
     "xmp",
-    "deliver": "aligned colour depth errors frames profiles provenance settings write",
+    "maps": "aligned errors ghosts landing models slices",
+    "deliver": "aligned colour depth errors frames maps profiles provenance settings write",
     "models": "aligned blend cache device errors features slices",
     "weights": "errors models",
     "stream": "aligned blend blend_cpu blend_device cache device features models slices weights",
     "fuse": "align aligned clock colour coverage deliver depth discover errors finish frames "
-    "memory models profiles provenance read report settings slices write",
+    "maps memory models profiles provenance read report settings slices write",
     "group": "containers decode discover errors exif exposure frames makernotes plan raw settings",
     "synth": "errors frames write",
     "train": "blend cache errors features metrics models synth weights",

@@ -230,6 +230,33 @@ def blend_coarse(pyramid: Pyramid, maps: Maps) -> Tensor:
     return fused
 
 
+def weight_maps(energies: Tensor, pyramid: Pyramid, maps: Maps) -> Tensor:
+    """How much of the luma each frame gives, for people to look at: the mean over all bands.
+
+    Args:
+        energies: (B, N, FINE, h, w) of the fine bands, on the grid of 8 px.
+        pyramid: of the whole picture.
+        maps: the network's maps of the whole picture.
+
+    Returns:
+        (B, N, h, w), summing to 1 over frames.
+    """
+    height, width = maps.logits.shape[-2:]
+    weights = [
+        _band_weights(energies[:, :, i], maps.logits[:, :, i], maps.gains[:, i])
+        for i in range(FINE)
+    ]
+    logits, gains = maps.logits[:, :, FINE:BANDS], maps.gains[:, FINE:BANDS]
+    share = torch.softmax(maps.logits[:, :, BANDS], 1)  # deep bands
+    for level, energy in enumerate(pyramid.energies):
+        logits, gains = mean_pool(_even(logits), 2), mean_pool(_even(gains), 2)
+        coarse = _band_weights(energy, logits[:, :, level], gains[:, level])
+        weights.append(enlarge(coarse, 2 << level)[..., :height, :width])
+        share = halve(_even(share))
+    weights.append(enlarge(share, 1 << len(pyramid.energies))[..., :height, :width])
+    return torch.stack(weights).mean(0)
+
+
 def blend_fine(bands: Bands, coarse: Tensor, maps: Maps) -> tuple[Tensor, Tensor]:
     """Joins the three finest bands of a region onto the fused coarse luma, and the chroma.
 

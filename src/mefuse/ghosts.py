@@ -60,6 +60,13 @@ class Ghosts:
     order: tuple[int, ...]
     factor: int
 
+    def cover(self, k: int, rect: Rect) -> Bytes:
+        """How much of each pixel of a frame is replaced: (h, w) uint8 at `rect`, full size."""
+        ghost = self.found[k]
+        if ghost is None:
+            return np.zeros((rect.height, rect.width), np.uint8)
+        return np.asarray(enlarged(ghost.cover, self.factor, rect), np.uint8)
+
     def correct(self, frames: Sequence[Pixels], rect: Rect) -> list[Pixels]:
         """Frames (h, w, 3) at `rect`, full size, with ghosts replaced.
 
@@ -67,7 +74,7 @@ class Ghosts:
         """
         corrected = list(frames)
         for k, ghost in self._by_trust():
-            cover = _enlarged(ghost.cover, self.factor, rect)
+            cover = self.cover(k, rect)
             if cover.any():
                 fill = _Fill(ghost, self.factor * DRIFT_CELLS, rect)
                 corrected[k] = _filled(corrected[k], corrected[ghost.trusted], cover, fill)
@@ -108,8 +115,8 @@ class _Fill:
         """Codes of 255 (h, w, 3) at a box of the rect, from the trusted frame's pixels there."""
         height, width = trusted.shape[:2]
         box = Rect(self.rect.top + top, self.rect.left + left, height, width)
-        decided = _enlarged(self.ghost.decided, self.cell_px, box)
-        fill = _enlarged(self.ghost.open, self.cell_px, box) - decided
+        decided = enlarged(self.ghost.decided, self.cell_px, box)
+        fill = enlarged(self.ghost.open, self.cell_px, box) - decided
         fill *= looked_up(trusted, self.ghost.levels.open)
         fill += decided
         fill += looked_up(trusted, self.ghost.levels.centre)
@@ -153,7 +160,7 @@ def _resized(plane: Pixels, size: tuple[int, int], interpolation: int) -> Pixels
     return np.asarray(cv2.resize(plane, size[::-1], interpolation=interpolation))
 
 
-def _enlarged(plane: Pixels, factor: int, rect: Rect) -> Pixels:
+def enlarged(plane: Pixels, factor: int, rect: Rect) -> Pixels:
     """The part of a plane, enlarged by `factor`, that lies at `rect`; its border repeated."""
     if factor == 1:
         return plane[rect.top : rect.bottom, rect.left : rect.right]

@@ -74,6 +74,7 @@ class FuseSettings:
     strip: Strip | None = None  # metadata to leave out: positions, or all
     layers: bool = False  # TIFF: the aligned frames as further pages
     save_aligned: str | None = None  # a folder for the aligned frames
+    save_maps: str | None = None  # a folder for weight maps and ghost masks
     overwrite: bool = False
     raw: RawSettings = RawSettings()
     look: LookSettings = LookSettings()

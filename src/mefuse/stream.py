@@ -35,6 +35,7 @@ from mefuse.blend import (
     Pyramid,
     blend_coarse,
     build_pyramid,
+    weight_maps,
 )
 from mefuse.blend_device import DeviceArithmetic
 from mefuse.cache import AttentionCache, Bits
@@ -121,6 +122,7 @@ class NetworkFuser:
         depth: int,
         slice_size: int | None,
         on_slice: Callable[[int, int], None] | None,
+        keep_weight_maps: bool = False,
     ) -> Fused:
         """Fuses a bracket; see `models.Fuser`."""
         size = slice_size or SLICE_PX
@@ -134,9 +136,10 @@ class NetworkFuser:
         pyramid = build_pyramid(seen.luma)
         maps = self._decode(seen, pyramid, wide, cache, tell)
         coarse = blend_coarse(pyramid, maps)
+        kept = _shown(weight_maps(seen.energies, pyramid, maps)) if keep_weight_maps else None
         del seen, pyramid
         pixels = self._blend(bracket, slices, (coarse, maps), depth, tell)
-        return Fused(pixels, cache.nbytes, size)
+        return Fused(pixels, cache.nbytes, size, kept)
 
     def _prefill(self, bracket: Aligned, cache: AttentionCache) -> None:
         """Shows the network the whole bracket, small."""
@@ -258,6 +261,11 @@ def load_network_fuser(name: str, *, device: str) -> NetworkFuser:
     return NetworkFuser(
         name, weights.load(weights.find(name)), device=torch.device(resolve_device(device))
     )
+
+
+def _shown(maps: Tensor) -> NDArray[np.float32]:
+    """Weight maps of the one bracket, (N, h, w), in host memory."""
+    return np.asarray(maps[0].float().cpu().numpy(), np.float32)
 
 
 def _within(rect: Rect, outer: Rect) -> Rect:

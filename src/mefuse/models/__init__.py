@@ -25,12 +25,14 @@ class Fused:
 
     `pixels` is (H, W, 3) uint8 or uint16 in the colour space of the frames; `cache_bytes` what
     its attention cache took, 0 without one; `slice_size` the slices' side in px, None where the
-    picture was fused whole.
+    picture was fused whole. `weight_maps` is how much each frame gives where, (N, h, w) float32 of
+    any size, summing to 1 over frames; None where it was not asked for.
     """
 
     pixels: NDArray[Any]
     cache_bytes: int = 0
     slice_size: int | None = None
+    weight_maps: NDArray[Any] | None = None
 
 
 class Fuser(Protocol):
@@ -51,6 +53,7 @@ class Fuser(Protocol):
         depth: int,
         slice_size: int | None,
         on_slice: Callable[[int, int], None] | None,
+        keep_weight_maps: bool = False,
     ) -> Fused:
         """Fuses a bracket.
 
@@ -59,6 +62,7 @@ class Fuser(Protocol):
             depth: 8 or 16 bits of the result.
             slice_size: side of a slice in px, a multiple of 64; None lets the model choose.
             on_slice: called with slices done and slices in all.
+            keep_weight_maps: tell how much each frame gives where.
         """
 
 
