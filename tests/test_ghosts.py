@@ -107,11 +107,22 @@ def test_what_one_frame_has_clipped_is_no_ghost(reference: int) -> None:
     assert find_ghosts(pair, reference=reference, amount="auto").found == (None, None)
 
 
-def test_a_cast_of_its_own_is_no_ghost(still: list[NDArray[Any]]) -> None:
-    """Local tone mapping changes levels from place to place, and leaves structure."""
-    column = np.linspace(0.85, 1.15, WIDTH, dtype=np.float32)[None, :, None]
-    cast = [(still[0] * column).clip(0, 255).astype(np.uint8), *still[1:]]
-    assert find_ghosts(cast, reference=1, amount="auto").found[0] is None
+def test_light_of_its_own_is_no_ghost(still: list[NDArray[Any]]) -> None:
+    """Flare and local tone mapping change levels from place to place, and leave structure."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    blob = np.exp(-((y - 180) ** 2 + (x - 240) ** 2) / (2 * 50**2))[..., None]
+    flared = [(still[0] * (1 + 1.5 * blob)).clip(0, 255).astype(np.uint8), *still[1:]]
+    assert find_ghosts(flared, reference=1, amount="auto").found[0] is None
+
+
+def test_a_tinted_white_is_no_ghost() -> None:
+    """A bright frame may be clipped below white; what a darker one shows there is no ghost."""
+    rng = np.random.default_rng(3)
+    light = _light(6) * 0.05
+    light[100:260, 160:320] = _light(7)[100:260, 160:320] * 3  # a window
+    dark, bright = exposed(light, -1.0), exposed(light, 6.0)
+    pair = [_noisy(dark, rng), np.minimum(bright, np.uint8([255, 236, 250]))]
+    assert find_ghosts(pair, reference=1, amount="auto").found[0] is None
 
 
 def test_strong_replaces_more(moving: list[NDArray[Any]]) -> None:
