@@ -91,19 +91,24 @@ def _outwards(reference: int, count: int) -> Iterator[int]:
 
 def _find(trusted: Bytes, frame: Bytes, index: int, limits: Limits) -> Ghost | None:
     """The ghost of a frame against a trusted one; None where nothing moved."""
-    pair = _Pair.of(trusted, frame)
-    weak = pair.contradiction(_JPEG_PX)
-    if weak.max() <= limits.seed:
+    levels = _levels(trusted, frame)
+    # The dearer questions are asked only where the cheaper ones leave something.
+    if not _exceeds(_excess(trusted, frame, levels, limits.shift), limits.seed):
         return None
+    pair = _Pair(trusted, frame, levels, _levels(frame, trusted))
     sure = pair.contradiction(limits.shift)
-    if sure.max() <= limits.seed:
+    if not _exceeds(sure, limits.seed):
         return None
-    moved = _moved(weak, sure, _torn(trusted, frame), limits)
+    moved = _moved(pair.contradiction(_JPEG_PX), sure, _torn(trusted, frame), limits)
     if not moved.any():
         return None
     cover = _cover(moved, limits.grow)
-    decided, undecided = _drift(trusted, frame, pair.forward, cover)
-    return Ghost(index, pair.forward, cover, decided, undecided)
+    decided, undecided = _drift(trusted, frame, levels, cover)
+    return Ghost(index, levels, cover, decided, undecided)
+
+
+def _exceeds(plane: Bytes, limit: float) -> bool:
+    return bool(cv2.minMaxLoc(plane)[1] > limit)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,19 +120,14 @@ class _Pair:
     forward: LevelMap
     backward: LevelMap
 
-    @staticmethod
-    def of(trusted: Bytes, frame: Bytes) -> _Pair:
-        """The pair, its level maps measured."""
-        return _Pair(trusted, frame, _levels(trusted, frame), _levels(frame, trusted))
-
-    def contradiction(self, shift_px: int) -> Plane:
+    def contradiction(self, shift_px: int) -> Bytes:
         """By how much the two contradict each other whatever is within shift_px: (h, w), codes.
 
         Where one of them is clipped it allows much, and is not contradicted; so both count.
         """
         forward = _excess(self.trusted, self.frame, self.forward, shift_px)
-        backward = _excess(self.frame, self.trusted, self.backward, shift_px)
-        return np.asarray(cv2.min(forward, backward * np.float32(_BACKWARD)))
+        backward = _excess(self.frame, self.trusted, self.backward, shift_px, scale=_BACKWARD)
+        return _bytes(cv2.min(forward, backward))
 
 
 def _levels(first: Bytes, second: Bytes) -> LevelMap:
@@ -147,14 +147,19 @@ def _bytes(pixels: Pixels) -> Bytes:
     return np.asarray(pixels, np.uint8)
 
 
-def _excess(first: Bytes, second: Bytes, levels: LevelMap, shift_px: int) -> Plane:
-    """By how much the second leaves what the first around allows: (h, w), codes."""
+def _excess(
+    first: Bytes, second: Bytes, levels: LevelMap, shift_px: int, *, scale: float = 1.0
+) -> Bytes:
+    """By how much the second leaves what the first around allows: (h, w), codes times `scale`."""
     least, most = _range(first, shift_px)
     low = cv2.LUT(least, _table(np.floor(levels.low)))
     high = cv2.LUT(most, _table(np.ceil(levels.high)))
     off = cv2.max(cv2.subtract(second, high), cv2.subtract(low, second))
-    strongest = cv2.max(cv2.max(off[..., 0], off[..., 1]), off[..., 2])
-    return np.asarray(cv2.GaussianBlur(strongest.astype(np.float32), (5, 5), 0), np.float32)
+    red, green, blue = cv2.split(off)
+    strongest = cv2.max(cv2.max(red, green), blue)
+    if scale != 1.0:
+        strongest = cv2.convertScaleAbs(strongest, alpha=scale)
+    return _bytes(cv2.GaussianBlur(strongest, (5, 5), 0))
 
 
 def _table(levels: Plane) -> Bytes:
@@ -185,9 +190,9 @@ def _window(plane: Plane) -> Plane:
     return np.asarray(cv2.blur(plane, (_WINDOW_PX, _WINDOW_PX)), np.float32)
 
 
-def _moved(weak: Plane, sure: Plane, torn: Bytes, limits: Limits) -> Bytes:
+def _moved(weak: Bytes, sure: Bytes, torn: Bytes, limits: Limits) -> Bytes:
     """Where something moved: (h, w) uint8, 0 or 1."""
-    inside = (weak > limits.reach).astype(np.uint8)
+    inside = _bytes(weak > limits.reach)
     count, labels = cv2.connectedComponents(cv2.dilate(inside, _JOINT), connectivity=8)
     labels *= inside
     places = labels.ravel()
