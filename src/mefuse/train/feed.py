@@ -30,13 +30,7 @@ class Draws(IterableDataset[Sample]):
         torch.set_num_threads(1)
         recipe, rng = self.recipe, np.random.default_rng(self.seed)
         while True:
-            yield draw_sample(
-                rng,
-                self.pictures,
-                brackets=recipe.brackets,
-                size_px=recipe.size_px,
-                motion=recipe.motion,
-            )
+            yield draw_sample(rng, self.pictures, brackets=recipe.brackets, size_px=recipe.size_px)
 
 
 def feed(
