@@ -156,28 +156,3 @@ def test_the_command_trains_and_writes_weights(folder, tmp_path):
     ]  # fmt: skip
     subprocess.run(command, check=True, capture_output=True, timeout=300)
     assert weights.load(output).config == IPLConfig(**NETWORK)
-
-
-def test_moving_brackets_come_with_their_truth(folder):
-    pictures = load_pictures(folder)
-    sample = draw_sample(np.random.default_rng(4), pictures, brackets=2, size_px=256, motion=1.0)
-    truth = sample.moving
-    assert truth.detail.shape == sample.detail.shape
-    assert truth.mask.shape == (2, 256, 256)
-    assert 0 < truth.mask.float().mean() < 1
-    differs = (sample.detail - truth.detail).abs().amax((1, 2))
-    # JPEG carries differences over block borders, by little.
-    assert differs[~truth.mask].quantile(0.9) < 0.02
-    assert differs[truth.mask].mean() > 4 * differs[~truth.mask].mean()
-    at = truth.reference
-    assert torch.equal(sample.detail[:, at], truth.detail[:, at])
-
-
-def test_without_motion_the_draw_is_what_it_was(folder):
-    pictures = load_pictures(folder)
-    plain, none, rest = (
-        draw_sample(np.random.default_rng(8), pictures, brackets=1, size_px=256, **extra)
-        for extra in ({}, {"motion": 0.0}, {"motion": 1.0})
-    )
-    assert torch.equal(plain.detail, none.detail) and plain.moving is None
-    assert rest.moving is not None
