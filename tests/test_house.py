@@ -36,7 +36,8 @@ MAY_IMPORT = {
     "gamut": "",
     "look": "depth gamut settings",
     "finish": "aligned errors look models settings",
-    "series": "aligned errors finish frames models",
+    "neighbours": "",
+    "series": "aligned finish frames gamut look models neighbours",
     "blend": "gamut",
     "blend_cpu": "blend features gamut",
     "blend_device": "blend features",
@@ -74,15 +75,15 @@ MAY_IMPORT = {
     "xmp",
     "deliver": "aligned colour depth errors frames profiles provenance settings write",
     "models": "aligned blend cache device errors features slices",
-    "weights": "errors models",
+    "weights": "errors landing models",
     "stream": "aligned blend blend_cpu blend_device cache device features models slices weights",
     "fuse": "align aligned clock colour coverage deliver depth discover errors finish frames "
     "memory models profiles provenance read report settings slices write",
     "group": "containers decode discover errors exif exposure frames makernotes plan raw settings",
-    "synth": "errors frames write",
-    "train": "blend cache errors features metrics models synth weights",
-    "batch": "clock containers errors exif fuse group landing memory models plan report settings "
-    "weights wholeness write",
+    "synth": "errors frames landing write",
+    "train": "blend cache errors features landing metrics models synth weights",
+    "batch": "clock colour containers discover errors exif fuse group landing memory models plan "
+    "read report series settings weights wholeness write",
     "cluster": "batch errors fuse models settings",
     "bench": "align aligned batch blend cache colour discover errors evaluate exposure finish fuse "
     "gamut group landing metrics models plan read series settings slices stream synth train "

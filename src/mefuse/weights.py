@@ -13,8 +13,9 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialised
 
+from mefuse import landing
 from mefuse.errors import WeightsError
 from mefuse.models.ipl import IPL, IPLConfig
 
@@ -80,7 +81,11 @@ def load(path: Path) -> IPL:
 
 
 def save(network: IPL, path: Path, *, notes: dict[str, str]) -> None:
-    """Writes float32 weights with the network's config and free notes (recipe, score)."""
+    """Writes float32 weights with the network's config and free notes (recipe, score).
+
+    Raises:
+        WriteError: the file cannot be written; one that was there before stays.
+    """
     tensors = {k: v.detach().float().cpu().contiguous() for k, v in network.state_dict().items()}
     metadata = {
         "format": FORMAT,
@@ -89,9 +94,8 @@ def save(network: IPL, path: Path, *, notes: dict[str, str]) -> None:
         "notes": json.dumps(notes),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    save_file(tensors, partial, metadata=metadata)
-    partial.replace(path)
+    with landing.replacing(path, overwrite=True) as file:
+        file.write(serialised(tensors, metadata))
 
 
 def describe(name: str) -> WeightsInfo:

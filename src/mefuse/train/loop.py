@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mefuse import landing
 from mefuse.blend import blend_coarse, blend_fine, build_pyramid, decompose
 from mefuse.cache import AttentionCache
 from mefuse.features import sense
@@ -93,9 +94,8 @@ class Trainer:
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "step": self.step,
         }
-        partial = self.checkpoint.with_suffix(".partial")
-        torch.save(state, partial)
-        partial.replace(self.checkpoint)
+        with landing.replacing(self.checkpoint, overwrite=True) as file:
+            torch.save(state, file)
 
     def train_step(self) -> dict[str, float]:
         """One step; returns what the curve keeps of it."""
