@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mefuse.aligned import Aligned
+from mefuse.evening import Evening
 from mefuse.finish import key_of
 from mefuse.frames import Bracket
 from mefuse.gamut import LUMA
@@ -29,10 +30,10 @@ Values = NDArray[np.float64]
 
 MEASURED_PX = 480  # longest side; how light a picture is does not show more in more pixels
 FAR = 48  # brackets back that one is looked for in: a new row of a panorama, a room seen again
-# How many brackets' own renderings one follows on average is about the root of these. Where the
-# camera moved, one series is to look as if it were fused at once; where it stood still, time passes
-# and the light may change: what changes slower than eight brackets is kept, what is faster evened.
-MOVED_WEIGHT, STILL_WEIGHT = 4000.0, 64.0
+# Against 1 for each bracket's own rendering. Where the camera moved, neighbours are to look as if
+# they were fused at once. Where it stood still time passes, and the light may change: a slope is
+# kept, and what bends within about eight brackets, the fourth root of the stiffness, is evened.
+MOVED_WEIGHT, STILL_WEIGHT, STIFFNESS = 4000.0, 2.0, 4000.0
 EXPOSED_WEIGHT = 10.0  # of what exposures alone tell: enough to bring a few brackets together
 SAME_LIGHT_EV = 1.0  # two rooms differ by more, two views of one place mostly by less
 _ROUNDS = 4  # renderings are curves, so what is left after one correction is corrected again
@@ -128,16 +129,17 @@ class Series:
         return (len(found) + 1) / max(len(self._keys_ev), 1)
 
     def renditions(self) -> list[Rendition | None]:
-        """How each bracket is to come out; None for one that could not be measured."""
+        """How each bracket is to come out; None: by itself, for it shares nothing with others."""
+        shared = {end for link in self._links for end in (link.first, link.second)}
         moves = _matched(len(self._keys_ev), self._links)
         return [
             None
-            if key_ev is None
+            if key_ev is None or index not in shared
             else Rendition(
                 round(key_ev + float(move[0]), 2),
                 (round(float(move[1]), 2) + 0.0, round(float(move[2]), 2) + 0.0),
             )
-            for key_ev, move in zip(self._keys_ev, moves, strict=True)
+            for index, (key_ev, move) in enumerate(zip(self._keys_ev, moves, strict=True))
         ]
 
 
@@ -159,7 +161,12 @@ class _Link:
         """How much it counts: of light, and of red and blue."""
         if self.shared is None:
             return EXPOSED_WEIGHT, 0.0, 0.0
-        return ((STILL_WEIGHT if self.shared.is_still else MOVED_WEIGHT),) * 3
+        return ((STILL_WEIGHT if self.is_still else MOVED_WEIGHT),) * 3
+
+    @property
+    def is_still(self) -> bool:
+        """Whether the camera is known not to have moved in between."""
+        return self.shared is not None and self.shared.is_still
 
 
 def _matched(count: int, links: Sequence[_Link]) -> Values:
@@ -167,20 +174,25 @@ def _matched(count: int, links: Sequence[_Link]) -> Values:
     moves = np.zeros((count, 3))
     if not links:
         return moves
-    ends = np.array([(link.first, link.second) for link in links])
+    first, second = np.array([(link.first, link.second) for link in links]).T
     weights = np.array([link.weights for link in links])
+    is_still = {k for k, link in enumerate(links) if link.is_still}
+    at = {links[k].second: k for k in is_still}
+    pairs = [(at[links[k].first], k) for k in sorted(is_still) if links[k].first in at]
+    before, after = np.array(pairs, np.int64).reshape(-1, 2).T
     for _ in range(_ROUNDS):
         left = np.array([_step(link, moves) for link in links])
-        wanted = left + moves[ends[:, 1]] - moves[ends[:, 0]]
+        wanted = left + moves[second] - moves[first]
         for k, limit in enumerate(_LIMITS):
-            moves[:, k] = _evened(count, ends, weights[:, k], wanted[:, k], limit=limit)
+            evening = Evening(count, first, second, weights[:, k], before, after, STIFFNESS)
+            moves[:, k] = evening.moves(wanted[:, k], limit=limit)
     return moves
 
 
 def _step(link: _Link, moves: Values) -> Values:
     """By how many stops the first is lighter, redder and bluer than the second, as moved so far."""
     if link.shared is None:
-        return link.lighter_ev + moves[link.first] * _LIGHT - moves[link.second] * _LIGHT
+        return np.asarray(_LIGHT * (link.lighter_ev + moves[link.first] - moves[link.second]))
     sides = []
     for side, index in enumerate((link.first, link.second)):
         light, red, blue = (float(move) for move in moves[index])
@@ -190,70 +202,6 @@ def _step(link: _Link, moves: Values) -> Values:
     light = _GAMMA * np.log2((first @ LUMA).mean() / (second @ LUMA).mean())
     red, green, blue = _GAMMA * np.log2(first.mean(0) / second.mean(0))
     return np.array([light, red - green, blue - green])
-
-
-def _evened(
-    count: int,
-    ends: NDArray[Any],
-    weights: Values,
-    wanted: Values,
-    *,
-    limit: float,
-) -> Values:
-    """The least moves x of brackets, each within the limit, so that x[second] - x[first] = wanted.
-
-    Minimises sum x^2 + sum weight (x[second] - x[first] - wanted)^2; what goes beyond the limit is
-    held there, and its neighbours follow it.
-    """
-    held = np.zeros(count)
-    anchors = np.ones(count)
-    for _ in range(4):
-        x = _solved(count, ends, weights, wanted, anchors=anchors, held=held)
-        beyond = np.abs(x) > limit
-        if not beyond.any():
-            break
-        held = np.where(beyond, np.clip(x, -limit, limit), held)
-        anchors = np.where(beyond, 1e4, anchors)
-    return np.asarray(np.clip(x, -limit, limit), np.float64)
-
-
-def _solved(
-    count: int,
-    ends: NDArray[Any],
-    weights: Values,
-    wanted: Values,
-    *,
-    anchors: Values,
-    held: Values,
-) -> Values:
-    """Solves the normal equations by conjugate gradients: a long series has many unknowns."""
-    first, second = ends.T
-
-    def spread(flow: Values) -> Values:
-        return _sums(second, flow, count) - _sums(first, flow, count)
-
-    diagonal = anchors + _sums(first, weights, count) + _sums(second, weights, count)
-    x = held.copy()
-    rest = anchors * held + spread(weights * wanted)
-    rest -= anchors * x + spread(weights * (x[second] - x[first]))
-    scaled = rest / diagonal
-    towards, size = scaled.copy(), float(rest @ scaled)
-    for _ in range(20 * count):
-        if size < 1e-12:
-            break
-        bent = anchors * towards + spread(weights * (towards[second] - towards[first]))
-        along = size / float(towards @ bent)
-        x += along * towards
-        rest -= along * bent
-        scaled = rest / diagonal
-        before, size = size, float(rest @ scaled)
-        towards = scaled + size / before * towards
-    return x
-
-
-def _sums(places: NDArray[Any], values: Values, count: int) -> Values:
-    """Sums of the values that fall on each of so many places."""
-    return np.asarray(np.bincount(places, values, count), np.float64)
 
 
 def reduced(bracket: Bracket) -> Bracket:

@@ -193,7 +193,7 @@ def _shared(
     inside = (x >= 0) & (y >= 0) & (x <= width - 1) & (y <= height - 1) & (there[..., 2] > 0)
     moved = cv2.remap(others, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR)
     full = np.float32(65535)
-    return np.float32(pixels[inside] / full), np.float32(moved[inside] / full)
+    return np.asarray(pixels[inside] / full), np.asarray(moved[inside] / full)
 
 
 def measure(light: NDArray[np.float32], kind: Kind, fuser: Fuser, *, count: int, seed: int) -> Any:
