@@ -66,7 +66,7 @@ class Part(click.ParamType[Any]):
 )  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Print what would be fused, and fuse nothing.")
 @click.option(
-    "--jobs", type=click.IntRange(1, 256), metavar="N",
+    "-j", "--jobs", type=click.IntRange(1, 256), metavar="N",
     help="Brackets at work at once: read, fused or written.  [default: by the cores, at least 3]",
 )  # fmt: skip
 @click.option(
