@@ -15,6 +15,7 @@ import argparse
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -61,7 +62,7 @@ def cluster(workers: int, folder: Path) -> Iterator[Cluster]:
     with contextlib.ExitStack() as stack:
         here = ("--host", "127.0.0.1", "--port", str(port))
         scheduler = stack.enter_context(_started("scheduler", folder, *here))
-        options = (url, "--nthreads", "1", "--no-nanny")
+        options = (url, "--nthreads", "1", "--no-nanny", "--death-timeout", "30")
         started = [
             stack.enter_context(_started("worker", folder, *options, core=core))
             for core in range(workers)
@@ -143,6 +144,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--size", type=picture_size, default=(800, 1200), help="WIDTHxHEIGHT")
     parser.add_argument("--model", default="ipl", help="as for mefuse fuse")
     options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and take the cluster along
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         plans = [
