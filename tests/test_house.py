@@ -86,9 +86,9 @@ MAY_IMPORT = {
     "batch": "clock colour containers discover errors exif fuse group landing memory models plan "
     "read report series settings weights wholeness write",
     "cluster": "batch errors fuse models settings",
-    "bench": "align aligned batch blend cache colour discover errors evaluate exposure finish frames "
-    "fuse gamut group landing metrics models plan read series settings slices stream synth train "
-    "transforms weights",
+    "bench": "align aligned batch blend cache colour discover errors evaluate exposure finish "
+    "frames fuse gamut group landing metrics models plan read series settings slices stream synth "
+    "train transforms weights",
     "evaluate": "aligned coverage device discover errors finish frames metrics models read "
     "settings slices stream warp weights",
     "cli": "batch cluster device errors evaluate fuse group models plan report settings slices "
