@@ -79,7 +79,7 @@ class Fusion:
             self._bracket = read.read_bracket(
                 self._sources,
                 reference=self._settings.reference,
-                raw=_raw_settings(self._settings),
+                raw=raw_settings(self._settings),
                 on_frame=advance,
             )
             self._bracket = colour.in_one_space(self._bracket)
@@ -229,7 +229,7 @@ def _form(output: Output, settings: FuseSettings, *, is_16_bit: bool) -> write.O
     )
 
 
-def _raw_settings(settings: FuseSettings) -> RawSettings:
+def raw_settings(settings: FuseSettings) -> RawSettings:
     """How to develop raw files: into the output's colours, where sRGB would not hold them."""
     match settings.output_profile:
         case "p3" | "adobe-rgb" | "prophoto" as space if settings.raw.space == "srgb":

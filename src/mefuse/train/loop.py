@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mefuse import landing
 from mefuse.blend import blend_coarse, blend_fine, build_pyramid, decompose
 from mefuse.cache import AttentionCache
 from mefuse.features import sense
@@ -109,9 +110,8 @@ class Trainer:
             "step": self.step,
             "spent_s": self.spent_s,
         }
-        partial = self.checkpoint.with_suffix(".partial")
-        torch.save(state, partial)
-        partial.replace(self.checkpoint)
+        with landing.replacing(self.checkpoint, overwrite=True) as file:
+            torch.save(state, file)
 
     def _fuse(self, sample: Sample) -> tuple[Tensor, Tensor]:
         """A sample fused by the averaged network."""
