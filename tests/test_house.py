@@ -68,17 +68,19 @@ MAY_IMPORT = {
     "align": "coverage errors registration transforms views",
     "warp": "errors slices",
     "response": "",
-    "ghosts": "response settings slices",
-    "aligned": "ghosts settings slices warp",
+    "ghosts": "response slices",
+    "ghost_search": "ghosts response settings",
+    "aligned": "ghost_search ghosts settings slices warp",
     "landing": "errors",
     "write": "boxes colour containers errors exif exif_copy exif_layout frames landing profiles "
     "xmp",
-    "deliver": "aligned colour depth errors frames profiles provenance settings write",
+    "maps": "aligned errors ghosts landing models slices",
+    "deliver": "aligned colour depth errors frames maps profiles provenance settings write",
     "models": "aligned cache device errors grid slices",
     "weights": "errors models",
     "stream": "aligned cache device grid host models slices torch_backend weights",
     "fuse": "align aligned clock colour coverage deliver depth discover errors finish frames "
-    "memory models profiles provenance read report settings slices write",
+    "maps memory models profiles provenance read report settings slices write",
     "group": "containers decode discover errors exif exposure frames makernotes plan raw settings",
     "synth": "errors frames write",
     "train": "blend cache errors features metrics models synth weights",
@@ -90,9 +92,9 @@ MAY_IMPORT = {
     "gallery": "batch clock discover errors frames landing reduced report slices warp words",
     "contact": "align aligned bracket clock depth discover errors exposure finish frames fuse "
     "ghosts models read reduced settings words write",
-    "bench": "align aligned batch cache colour discover errors evaluate exposure finish fuse "
-    "gamut grid group host landing metrics models plan read series settings slices stream synth "
-    "train transforms weights",
+    "bench": "align aligned batch cache colour coverage discover errors evaluate exposure finish "
+    "fuse gamut grid group host landing metrics models plan read series settings slices stream "
+    "synth train transforms warp weights",
     "evaluate": "aligned coverage device discover errors finish frames metrics models read "
     "settings slices stream warp weights",
     "cli": "batch cluster contact device errors evaluate fuse gallery group models plan report "
