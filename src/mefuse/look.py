@@ -29,7 +29,7 @@ Tint = NDArray[np.uint16]
 # Contrast and saturation of each preset, joined with the controls. Vivid: chosen by eye.
 PRESETS: dict[LookPreset, tuple[float, float]] = {"natural": (0.0, 0.0), "vivid": (0.3, 0.35)}
 SERIES_LIMIT_EV = 1.5  # no bracket of a series is made lighter or darker by more
-TINT_LIMIT_EV = 0.7  # nor redder or bluer: cameras' white balances of one place differ by less
+TINT_LIMIT_EV = 0.7  # nor redder or bluer; chosen by eye
 # Of what luma gains or loses for the series, colour follows by this power. Models give a place much
 # the same colour in whatever key they give its luma, so 1 sets neighbours' colours apart: measured,
 # their chroma steps by 0.0022 with 1, 0.0007 with 0.35, 0.0004 with 0.1 and 0.2, 0.0006 with 0.

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 FEATURES = 800
 RATIO = 0.75  # of the nearest to the second nearest descriptor; Lowe's is 0.8
 REACH_PX = 3.0  # of a match from where the homography has it
-FEWEST_MATCHES = 16  # that agree; pictures of different places reach 8
+FEWEST_MATCHES = 16  # that agree; chosen with a margin, false ones were not counted
 FEWEST_SHARE = 0.3  # of the matches, that agree
 SAMPLES = 1024  # points compared per pair, at most
 FEWEST_SAMPLES = 64

@@ -35,7 +35,7 @@ FAR = 48  # brackets back that one is looked for in: a new row of a panorama, a 
 # kept, and what bends within about eight brackets, the fourth root of the stiffness, is evened.
 MOVED_WEIGHT, STILL_WEIGHT, STIFFNESS = 4000.0, 2.0, 4000.0
 EXPOSED_WEIGHT = 10.0  # of what exposures alone tell: enough to bring a few brackets together
-SAME_LIGHT_EV = 1.0  # two rooms differ by more, two views of one place mostly by less
+SAME_LIGHT_EV = 1.0  # within it, two brackets are taken to show the same light; a guess
 _ROUNDS = 4  # renderings are curves, so what is left after one correction is corrected again
 _GAMMA = 2.2  # about linear light: a stop of a rendering is a stop of it
 _LIGHT = np.array([1.0, 0.0, 0.0])
@@ -68,9 +68,6 @@ def measure_bracket(bracket: Bracket, fuser: Fuser) -> Measured:
     Args:
         bracket: as it was read.
         fuser: the model that will fuse it.
-
-    Note:
-        Takes about a fifth of a second beside the reading.
     """
     frames = [frame.pixels for frame in reduced(bracket).frames]
     aligned = Aligned.of(frames, reference=bracket.reference, ghost="off")
