@@ -73,8 +73,10 @@ MAY_IMPORT = {
     "write": "boxes colour containers errors exif exif_copy exif_layout frames landing profiles "
     "xmp",
     "deliver": "aligned colour depth errors frames profiles provenance settings write",
-    "models": "aligned blend cache device errors features slices",
+    "models": "aligned blend cache device errors features levels slices",
     "weights": "errors models",
+    "levels": "blend cache",
+    "level_stream": "aligned blend cache device levels models slices weights",
     "stream": "aligned blend blend_cpu blend_device cache device features models slices weights",
     "fuse": "align aligned clock colour coverage deliver depth discover errors finish frames "
     "memory models profiles provenance read report settings slices write",
@@ -105,6 +107,8 @@ HOME_OF = {  # library -> the only files that may import it
         "blend_cpu",
         "blend_device",
         "features",
+        "levels",
+        "level_stream",
         "cache",
         "device",
         "metrics",

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, Protocol
 
 import cv2
@@ -248,16 +249,15 @@ class NetworkFuser:
         return torch.empty(shape, dtype=torch.float32, device=self._device)
 
 
-def load_network_fuser(name: str, *, device: str) -> NetworkFuser:
-    """The network of that name with the weights that ship with mefuse.
+def load_network_fuser(name: str, *, device: str, path: Path | None = None) -> NetworkFuser:
+    """The network of that name on a device, with the weights that ship with mefuse or of a file.
 
     Raises:
         DeviceError: the device is absent.
         WeightsError: the weights are missing or damaged.
     """
-    return NetworkFuser(
-        name, weights.load(weights.find(name)), device=torch.device(resolve_device(device))
-    )
+    network = weights.load(path or weights.find(name))
+    return NetworkFuser(name, network, device=torch.device(resolve_device(device)))
 
 
 def _within(rect: Rect, outer: Rect) -> Rect:

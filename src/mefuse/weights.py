@@ -16,10 +16,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from mefuse.errors import WeightsError
-from mefuse.models.ipl import IPL, IPLConfig
+from mefuse.models import MODELS, load_network_type
 
 FORMAT = "mefuse-1"
-NETWORKS: dict[str, tuple[type[IPL], type[IPLConfig]]] = {"ipl": (IPL, IPLConfig)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +55,21 @@ def _metadata(path: Path) -> dict[str, str]:
             metadata: dict[str, str] = file.metadata() or {}
     except (SafetensorError, OSError) as err:
         raise WeightsError(f"{path}: cannot be read ({err}); install mefuse again") from err
-    if metadata.get("format") != FORMAT or metadata.get("model") not in NETWORKS:
+    if metadata.get("format") != FORMAT or metadata.get("model") not in MODELS:
         raise WeightsError(f"{path}: is not a weights file of this version; install mefuse again")
     return metadata
 
 
-def load(path: Path) -> IPL:
+def load(path: Path) -> Any:
     """The network that a weights file describes, in evaluation mode, float32, on the CPU.
 
     Raises:
         WeightsError: the file is damaged, or its tensors do not fit its config.
     """
     metadata = _metadata(path)
-    network_type, config_type = NETWORKS[metadata["model"]]
+    kind = load_network_type(metadata["model"])
     try:
-        network = network_type(config_type(**json.loads(metadata["config"])))
+        network = kind(kind.CONFIG(**json.loads(metadata["config"])))
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         network.load_state_dict(tensors)
@@ -79,7 +78,7 @@ def load(path: Path) -> IPL:
     return network.eval().requires_grad_(False)
 
 
-def save(network: IPL, path: Path, *, notes: dict[str, str]) -> None:
+def save(network: Any, path: Path, *, notes: dict[str, str]) -> None:
     """Writes float32 weights with the network's config and free notes (recipe, score)."""
     tensors = {k: v.detach().float().cpu().contiguous() for k, v in network.state_dict().items()}
     metadata = {

@@ -9,15 +9,14 @@ import logging
 import math
 import time
 from pathlib import Path
+from typing import Protocol, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mefuse.blend import blend_coarse, blend_fine, build_pyramid, decompose
-from mefuse.cache import AttentionCache
-from mefuse.features import sense
-from mefuse.models.ipl import IPL, IPLConfig
+from mefuse.models import load_network_type
+from mefuse.models.ipl import Region
 from mefuse.synth.pictures import Picture, load_pictures
 from mefuse.train.data import Sample, draw_sample
 from mefuse.train.loss import fusion_loss
@@ -29,14 +28,21 @@ from mefuse.weights import save
 log = logging.getLogger("mefuse.train")
 
 
-def fuse_sample(network: IPL, sample: Sample) -> tuple[Tensor, Tensor]:
+class Trainable(Protocol):
+    """What training asks of a network, beside being a torch module."""
+
+    def fuse_whole(
+        self, detail: Tensor, small: Tensor, region: Region, *, finest_px: int | None
+    ) -> tuple[Tensor, Tensor]:
+        """Fused luma and chroma of a sample's parts; see `models.ipl.IPL.fuse_whole`."""
+
+
+def fuse_sample(
+    network: nn.Module, sample: Sample, *, finest_px: int | None = None
+) -> tuple[Tensor, Tensor]:
     """Fused luma (B, H, W) and chroma (B, 2, H, W) of a sample; the cache is not quantised."""
-    cache = AttentionCache(bits=32, budget_bytes=2**40)
-    with torch.no_grad():
-        small, detail = decompose(sample.small), decompose(sample.detail)
-    network.prefill(*sense(sample.small, small), cache)
-    maps = network.decode(*sense(sample.detail, detail), sample.region, cache)
-    return blend_fine(detail, blend_coarse(build_pyramid(detail.luma), maps), maps)
+    trainable = cast("Trainable", network)
+    return trainable.fuse_whole(sample.detail, sample.small, sample.region, finest_px=finest_px)
 
 
 def schedule(recipe: Recipe, step: int) -> float:
@@ -63,7 +69,8 @@ class Trainer:
         self.train_pictures = [
             p for i, p in enumerate(pictures) if i % recipe.held_out != recipe.held_out - 1
         ]
-        self.network = IPL(IPLConfig(**recipe.network)).to(device)
+        kind = load_network_type(recipe.model)
+        self.network: nn.Module = kind(kind.CONFIG(**recipe.network)).to(device)
         self.averaged = copy.deepcopy(self.network).requires_grad_(False)
         self.optimisers = optimisers_of(self.network, recipe)
         self.rng = np.random.default_rng(recipe.seed)
@@ -112,7 +119,7 @@ class Trainer:
             size_px=recipe.size_px,
             motion=recipe.motion,
         )
-        luma, chroma = fuse_sample(self.network, sample)
+        luma, chroma = fuse_sample(self.network, sample, finest_px=recipe.finest_px or None)
         loss = fusion_loss(sample.detail, luma, chroma, recipe)
         self.network.zero_grad(set_to_none=True)
         loss.total.backward()
