@@ -71,8 +71,13 @@ class LevelFuser:
         levels = build_levels(self._halved(bracket, slices[0], tell))
         fused = levels[-1].mean(1)
         for index in reversed(range(1, len(levels))):
-            fused = self._fuse_level(levels, fused, index, slices[index], cache, tell)
-        pixels = self._fuse_pixels(bracket, (levels[0], fused), slices[0], cache, depth, tell)
+            coarser = (levels[index], fused)
+            fused = self._fuse_level(
+                levels[index - 1], coarser, index, slices=slices[index], cache=cache, tell=tell
+            )
+        pixels = self._fuse_pixels(
+            bracket, (levels[0], fused), depth, slices=slices[0], cache=cache, tell=tell
+        )
         return Fused(pixels, cache.nbytes, size)
 
     def _halved(self, bracket: Aligned, slices: Sequence[Rect], tell: Callable[[], None]) -> Tensor:
@@ -90,22 +95,20 @@ class LevelFuser:
 
     def _fuse_level(
         self,
-        levels: Sequence[Tensor],
-        coarser: Tensor,
+        luma: Tensor,
+        coarser: tuple[Tensor, Tensor],
         index: int,
+        *,
         slices: Sequence[Rect],
         cache: AttentionCache,
         tell: Callable[[], None],
     ) -> Tensor:
-        """Fused luma (1, h, w) of a level; `levels` begin at half size, which has index 1."""
-        luma = levels[index - 1]
+        """Fused luma (1, h, w) of a level of the frames' luma (1, N, h, w); see `_fuse_part`."""
         whole = Rect(0, 0, luma.shape[-2], luma.shape[-1])
         fused = torch.empty((1, whole.height, whole.width), device=self._device)
         for rect in slices:
             grown = rect.grown(self._overlap_px, whole)
-            part = self._fuse_part(
-                luma[(..., *_cut(grown, 1))], (levels[index], coarser), grown, index, cache
-            )
+            part = self._fuse_part(luma[(..., *_cut(grown, 1))], coarser, grown, index, cache)
             fused[(..., *_cut(rect, 1))] = part[(..., *_cut(_within(rect, grown), 1))]
             tell()
         return fused
@@ -114,9 +117,10 @@ class LevelFuser:
         self,
         bracket: Aligned,
         coarser: tuple[Tensor, Tensor],
+        depth: int,
+        *,
         slices: Sequence[Rect],
         cache: AttentionCache,
-        depth: int,
         tell: Callable[[], None],
     ) -> NDArray[Any]:
         """The fused pixels: (H, W, 3) uint8 or uint16."""
@@ -165,7 +169,7 @@ def load_level_fuser(name: str, *, device: str, path: Path | None = None) -> Lev
         DeviceError: the device is absent.
         WeightsError: the weights are missing or damaged.
     """
-    network = weights.load(path or weights.find(name))
+    network = weights.load(path or weights.find(name), model=name)
     return LevelFuser(name, network, device=torch.device(resolve_device(device)))
 
 

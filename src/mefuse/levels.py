@@ -27,7 +27,8 @@ from mefuse.cache import AttentionCache
 REACH_PX = 3  # local strength: mean square over 7 x 7 px of a level
 STRENGTH_FLOOR = (0.45 / 255) ** 2  # mean square: below half a grey level is no detail
 MOST_GAIN = 1.5  # what makes up for a mean's lost strength, at most
-VIEW_PX = 1 + 2 * REACH_PX  # what a view needs around itself: enlarging, then local strength twice
+UNLIKE_LUMA = 0.15  # difference of local mean luma from which frames are of two exposures
+VIEW_PX = 2 + 2 * REACH_PX  # what a view needs around itself: a mean of coarser luma, enlarged
 DEEPEST = 5  # levels from here on look alike to a network: pictures of any size have them
 
 
@@ -41,6 +42,7 @@ class View:
     power: Tensor  # (B, N, h, w) log of the local mean square of bands, the strongest about 0
     base: Tensor  # (B, h, w) a first fused band: joined by the bands' power
     strength: Tensor  # (B, h, w) what bands and base were divided by
+    unlike: Tensor  # (B, h, w) 0..1: how far the frames differ in exposure here
     depth: float  # which level: 0 the finest, 1 the fifth and all coarser ones
 
 
@@ -97,13 +99,14 @@ def view_of(luma: Tensor, coarser: Tensor, fused: Tensor, *, index: int) -> View
         luma,
         enlarge(fused, 2)[..., :height, :width],
         power,
-        joined(bands, 2 * (1 - depth) * power, depth=depth),
+        joined(bands, 2 * (1 - depth) * power, strength[:, 0], depth=depth),
         strength[:, 0],
+        _unlike(coarser, height, width),
         depth,
     )
 
 
-def joined(bands: Tensor, logits: Tensor, *, depth: float) -> Tensor:
+def joined(bands: Tensor, logits: Tensor, strength: Tensor, *, depth: float) -> Tensor:
     """Bands (B, N, h, w) of a view joined by weight maps, as strong as the strongest: (B, h, w).
 
     A mean of bands that differ is weaker than each. It is made up for, on fine levels only: on
@@ -112,12 +115,13 @@ def joined(bands: Tensor, logits: Tensor, *, depth: float) -> Tensor:
     Args:
         bands: over the local strength.
         logits: (B, N, h, w); weights are their softmax over frames.
+        strength: (B, h, w) the local strength.
         depth: of the view.
     """
-    mean = (torch.softmax(logits, 1) * bands).sum(1, keepdim=True)
-    power = _local_mean(mean.square()) + 1e-2
-    gain = (power ** (-0.5 * (1 - depth))).clamp(1, MOST_GAIN)
-    return (mean * gain)[:, 0]
+    mean = (torch.softmax(logits, 1) * bands).sum(1)
+    power = _local_mean((mean * strength).square()[:, None])[:, 0] + STRENGTH_FLOOR
+    lost = strength.square() / power
+    return mean * (lost ** (0.5 * (1 - depth))).clamp(1, MOST_GAIN)
 
 
 def fuse_levels(
@@ -171,6 +175,18 @@ def fuse_brackets(
     return fuse_levels(network, luma, cache, finest_px=finest_px), fuse_chroma(chroma)
 
 
+def _unlike(coarser: Tensor, height: int, width: int) -> Tensor:
+    """How far the frames differ in mean luma around a place: (B, h, w), 0..1, smooth.
+
+    What a network decides counts that much, so that frames of one exposure are joined by their
+    power alone: a frame repeated comes back, and a focus bracket keeps its light.
+    """
+    around = _local_mean(coarser)
+    spread = enlarge(around.amax(1) - around.amin(1), 2)[..., :height, :width]
+    share = (spread / UNLIKE_LUMA).clamp(0, 1)
+    return share * share * (3 - 2 * share)
+
+
 def _local_mean(maps: Tensor) -> Tensor:
     """Mean over 7 x 7 px, borders repeated: (B, C, h, w)."""
     side = 2 * REACH_PX + 1
@@ -186,7 +202,7 @@ def _middle_decoded(network: LevelNetwork, view: View, cache: AttentionCache, si
     cut = (..., rows, columns)
     part = View(
         view.bands[cut], view.luma[cut], view.so_far[cut], view.power[cut], view.base[cut],
-        view.strength[cut], view.depth,
+        view.strength[cut], view.unlike[cut], view.depth,
     )  # fmt: skip
     band = view.base.clone()
     band[..., rows, columns] = network.decode(part, cache)

@@ -256,7 +256,7 @@ def load_network_fuser(name: str, *, device: str, path: Path | None = None) -> N
         DeviceError: the device is absent.
         WeightsError: the weights are missing or damaged.
     """
-    network = weights.load(path or weights.find(name))
+    network = weights.load(path or weights.find(name), model=name)
     return NetworkFuser(name, network, device=torch.device(resolve_device(device)))
 
 

@@ -60,13 +60,21 @@ def _metadata(path: Path) -> dict[str, str]:
     return metadata
 
 
-def load(path: Path) -> Any:
+def load(path: Path, *, model: str | None = None) -> Any:
     """The network that a weights file describes, in evaluation mode, float32, on the CPU.
 
+    Args:
+        path: the file.
+        model: whose weights they have to be; None: any model's.
+
     Raises:
-        WeightsError: the file is damaged, or its tensors do not fit its config.
+        WeightsError: the file is damaged, its tensors do not fit its config, or it is another
+            model's.
     """
     metadata = _metadata(path)
+    if model not in (None, metadata["model"]):
+        found = metadata["model"]
+        raise WeightsError(f"{path}: holds weights of {found}; give weights of {model}")
     kind = load_network_type(metadata["model"])
     try:
         network = kind(kind.CONFIG(**json.loads(metadata["config"])))

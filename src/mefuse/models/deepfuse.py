@@ -8,8 +8,8 @@ Published: layers, kernels, the merge, the colour rule, training by MEF-SSIM wit
 project's own, for one scale leaves gray halos: the same layers fuse every level of a pyramid
 (`levels.py`), at equal contrast; the merge is twice the mean, which is the sum for two frames and
 takes any number; beside the features the bands themselves are added, weighted by their power
-(`View.base`), and what the layers reconstruct is a gain on that sum and a band to add to it. It
-opens no file, knows no device, and needs no view of the whole.
+(`View.base`), and what the layers reconstruct is a gain on that sum and a band to add to it, as far
+as the frames differ in exposure. It opens no file, knows no device, and needs no view of the whole.
 
 Letters in shape comments: B brackets, N frames, M = B*N.
 """
@@ -73,11 +73,11 @@ class Reconstruction(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 2 width, h, w) -> gain on the base and band to add to it, (B, h, w) each."""
+        """(B, 2 width, h, w) -> log gain on the base and band to add to it, (B, h, w) each."""
         x = F.leaky_relu(self.third(x), SLOPE)
         x = F.leaky_relu(self.fourth(x), SLOPE)
         log_gain, band = self.head(x).unbind(1)
-        return torch.exp(MAX_LOG_GAIN * torch.tanh(log_gain / MAX_LOG_GAIN)), band
+        return MAX_LOG_GAIN * torch.tanh(log_gain / MAX_LOG_GAIN), band
 
 
 class DeepFuse(nn.Module):
@@ -110,8 +110,8 @@ class DeepFuse(nn.Module):
         )
         x = self.features(torch.stack(seen, 2).flatten(0, 1))  # M, 2 width, h, w
         merged = 2 * x.unflatten(0, like.shape[:2]).mean(1)  # B, 2 width, h, w
-        gain, band = self.reconstruction(merged)
-        fused: Tensor = gain * view.base + band
+        log_gain, band = self.reconstruction(merged)
+        fused: Tensor = torch.exp(view.unlike * log_gain) * view.base + view.unlike * band
         return fused
 
     def fuse_whole(

@@ -10,8 +10,9 @@ from gray. This project's own: the same layers serve every level of a pyramid (`
 its resolution; queries see keys and values of a bounded number of places of the whole bracket,
 small, which `prefill` leaves in the attention cache (squeezed channels too), for attention between
 all places of a 4K picture would take 1.7e10 pairs; weights are a softmax over frames, so any number
-in any order works, and "the other picture" is the mean of the others; the edge revision's layers,
-for none were published. It opens no file and knows no device.
+in any order works, and "the other picture" is the mean of the others; what the network adds counts
+as far as the frames differ in exposure; the edge revision's layers, for none were published. It
+opens no file and knows no device.
 
 Letters in shape comments: B brackets, N frames, M = B*N, C width, T tokens.
 """
@@ -153,8 +154,8 @@ class EdgeRevision(nn.Module):
         x = F.leaky_relu(self.first(torch.stack(seen, 1)), 0.1)
         x = F.leaky_relu(self.second(x), 0.1)
         log_gain, band = self.head(x).unbind(1)
-        gain = torch.exp(MAX_LOG_GAIN * torch.tanh(log_gain / MAX_LOG_GAIN))
-        revised: Tensor = coarse * gain + band
+        log_gain = MAX_LOG_GAIN * torch.tanh(log_gain / MAX_LOG_GAIN)
+        revised: Tensor = coarse * torch.exp(view.unlike * log_gain) + view.unlike * band
         return revised
 
 
@@ -202,8 +203,8 @@ class LCNDR(nn.Module):
         residual = MAX_LOGIT * torch.tanh(self.weight_head(x) / MAX_LOGIT)  # M, 1, h/2, w/2
         height, width = view.base.shape[-2:]
         residual = enlarge(residual, 2)[..., :height, :width].view_as(view.bands)
-        logits = 2 * (1 - view.depth) * view.power + residual
-        coarse = joined(view.bands, logits, depth=view.depth)
+        logits = 2 * (1 - view.depth) * view.power + view.unlike[:, None] * residual
+        coarse = joined(view.bands, logits, view.strength, depth=view.depth)
         return coarse if self.revision is None else self.revision(coarse, view)
 
     def fuse_whole(
