@@ -62,7 +62,7 @@ def measure(brackets: Sequence[FocusBracket], methods: Sequence[str]) -> Mapping
 
 
 def _fused(method: FusingMethod, bracket: FocusBracket) -> Bytes:
-    return method.fuse_frames(Frames(bracket.frames, reference=0))
+    return method.fuse_frames(Frames(tuple(bracket.frames), reference=0))
 
 
 def main() -> None:

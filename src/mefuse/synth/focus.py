@@ -55,7 +55,7 @@ def _places(rng: np.random.Generator, size: tuple[int, int]) -> Plane:
     clouds = cv2.resize(
         rng.standard_normal((cells, cells)), (size[1], size[0]), interpolation=cv2.INTER_CUBIC
     )
-    return (clouds > np.median(clouds)).astype(np.float32)
+    return np.asarray(clouds > np.median(clouds), np.float32)
 
 
 def _blurred(plane: NDArray[Any], radius: float) -> Plane:
