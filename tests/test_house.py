@@ -37,10 +37,11 @@ MAY_IMPORT = {
     "look": "depth gamut settings",
     "finish": "aligned errors look models settings",
     "series": "aligned errors finish frames models",
-    "blend": "gamut",
-    "blend_cpu": "blend features gamut",
-    "blend_device": "blend features",
-    "features": "blend",
+    "grid": "",
+    "blend": "gamut grid",
+    "features": "blend gamut grid",
+    "host": "cache gamut grid models slices weights",
+    "torch_backend": "blend cache features grid models slices",
     "profiles": "",
     "boxes": "",
     "jxl_header": "",
@@ -54,11 +55,11 @@ MAY_IMPORT = {
     "wholeness": "containers",
     "makernotes": "exif",
     "colour": "depth exif frames profiles",
-    "provenance": "depth exif_copy frames xmp",
+    "provenance": "depth exif_copy frames words xmp",
     "exposure": "frames",
     "noise": "",
     "decode": "boxes containers errors exif heif wholeness",
-    "raw": "containers errors exif exposure frames memory settings slices",
+    "raw": "containers decode errors exif exposure frames memory settings slices",
     "bracket": "errors exposure frames",
     "discover": "containers errors exif frames",
     "read": "bracket colour containers decode errors exif exposure frames raw settings",
@@ -73,11 +74,11 @@ MAY_IMPORT = {
     "write": "boxes colour containers errors exif exif_copy exif_layout frames landing profiles "
     "xmp",
     "deliver": "aligned colour depth errors frames profiles provenance settings write",
-    "models": "aligned blend cache device errors features levels slices",
+    "models": "aligned blend cache device errors features grid levels slices",
     "weights": "errors models",
     "levels": "blend cache",
     "level_stream": "aligned blend cache device levels models slices weights",
-    "stream": "aligned blend blend_cpu blend_device cache device features models slices weights",
+    "stream": "aligned cache device grid host models slices torch_backend weights",
     "fuse": "align aligned clock colour coverage deliver depth discover errors finish frames "
     "memory models profiles provenance read report settings slices write",
     "group": "containers decode discover errors exif exposure frames makernotes plan raw settings",
@@ -86,26 +87,30 @@ MAY_IMPORT = {
     "batch": "clock containers errors exif fuse group landing memory models plan report settings "
     "weights wholeness write",
     "cluster": "batch errors fuse models settings",
-    "bench": "align aligned batch blend cache colour discover errors evaluate exposure finish fuse "
-    "gamut group landing metrics models plan read series settings slices stream synth train "
-    "transforms weights",
+    "words": "frames",
+    "reduced": "colour containers decode depth discover exif frames raw read settings wholeness",
+    "gallery": "batch clock discover errors frames landing reduced report slices warp words",
+    "contact": "align aligned bracket clock depth discover errors exposure finish frames fuse "
+    "ghosts models read reduced settings words write",
+    "bench": "align aligned batch cache colour discover errors evaluate exposure finish fuse "
+    "gamut grid group host landing metrics models plan read series settings slices stream synth "
+    "train transforms weights",
     "evaluate": "aligned coverage device discover errors finish frames metrics models read "
     "settings slices stream warp weights",
-    "cli": "batch cluster device errors evaluate fuse group models plan report settings slices "
-    "synth weights",
+    "cli": "batch cluster contact device errors evaluate fuse gallery group models plan report "
+    "settings slices synth weights",
 }
 STEPS = {"discover", "read", "align", "write"}
 HOME_OF = {  # library -> the only files that may import it
     "click": {"cli"},
     "rich": {"cli"},
     "distributed": {"cluster"},
+    "PIL": {"contact"},
     "rawpy": {"raw"},
-    "threadpoolctl": {"raw"},
+    "threadpoolctl": {"host", "raw"},
     "skimage": {"metrics"},
     "torch": {
         "blend",
-        "blend_cpu",
-        "blend_device",
         "features",
         "levels",
         "level_stream",
@@ -113,11 +118,11 @@ HOME_OF = {  # library -> the only files that may import it
         "device",
         "metrics",
         "models",
-        "stream",
         "synth",
+        "torch_backend",
         "train",
-    }
-    | {"weights", "bench", "evaluate"},
+        "weights",
+    },
     "safetensors": {"weights"},
     "imagecodecs": {"colour", "heif", "write"},
     "pillow_heif": {"heif"},

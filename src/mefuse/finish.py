@@ -44,6 +44,7 @@ def fuse_with_look(
     depth: int,
     slice_size: int | None = None,
     on_slice: Callable[[int, int], None] | None = None,
+    keep_weight_maps: bool = False,
 ) -> Fused:
     """Fuses a bracket and gives it its look.
 
@@ -54,6 +55,7 @@ def fuse_with_look(
         depth: 8 or 16 bits of the result.
         slice_size: see `models.Fuser.fuse`.
         on_slice: see `models.Fuser.fuse`.
+        keep_weight_maps: see `models.Fuser.fuse`.
 
     Returns:
         What the model made, with pixels of that depth.
@@ -63,7 +65,10 @@ def fuse_with_look(
     """
     check_look(look)
     deep = depth if look.is_neutral else 16
-    fused = fuser.fuse(bracket, depth=deep, slice_size=slice_size, on_slice=on_slice)
+    fused = fuser.fuse(
+        bracket, depth=deep, slice_size=slice_size, on_slice=on_slice,
+        keep_weight_maps=keep_weight_maps,
+    )  # fmt: skip
     key_ev = None if look.series_key_ev is None else key_of(fused, bracket)
     rendering = choose_rendering(look, key_ev=key_ev)
     return replace(fused, pixels=apply_look(fused.pixels, rendering, depth=depth))

@@ -26,7 +26,7 @@ from mefuse.aligned import Aligned
 from mefuse.blend import luma_chroma, to_rgb, within_gamut
 from mefuse.cache import AttentionCache
 from mefuse.device import resolve_device
-from mefuse.levels import VIEW_PX, LevelNetwork, build_levels, fuse_chroma, smaller, view_of
+from mefuse.levels import VIEW_PX, Cache, LevelNetwork, build_levels, fuse_chroma, smaller, view_of
 from mefuse.models import Fused
 from mefuse.slices import Rect, slices_of
 
@@ -62,7 +62,7 @@ class LevelFuser:
     ) -> Fused:
         """Fuses a bracket; see `models.Fuser`."""
         size = slice_size or SLICE_PX
-        cache = AttentionCache()
+        cache: Cache = AttentionCache()
         small = self._uploaded(bracket.small(PREFILL_PX, multiple_px=2))
         self._network.prefill(luma_chroma(small)[0], cache)
         sizes = _sizes(bracket.padded)
@@ -100,7 +100,7 @@ class LevelFuser:
         index: int,
         *,
         slices: Sequence[Rect],
-        cache: AttentionCache,
+        cache: Cache,
         tell: Callable[[], None],
     ) -> Tensor:
         """Fused luma (1, h, w) of a level of the frames' luma (1, N, h, w); see `_fuse_part`."""
@@ -120,7 +120,7 @@ class LevelFuser:
         depth: int,
         *,
         slices: Sequence[Rect],
-        cache: AttentionCache,
+        cache: Cache,
         tell: Callable[[], None],
     ) -> NDArray[Any]:
         """The fused pixels: (H, W, 3) uint8 or uint16."""
@@ -145,7 +145,7 @@ class LevelFuser:
         coarser: tuple[Tensor, Tensor],
         rect: Rect,
         index: int,
-        cache: AttentionCache,
+        cache: Cache,
     ) -> Tensor:
         """Fused luma (1, h, w) of frames (1, N, h, w) at a rectangle of a level.
 

@@ -24,6 +24,8 @@ from torch import Tensor
 from mefuse.blend import enlarge, halve, luma_chroma
 from mefuse.cache import AttentionCache
 
+Cache = AttentionCache[Tensor]
+
 REACH_PX = 3  # local strength: mean square over 7 x 7 px of a level
 STRENGTH_FLOOR = (0.45 / 255) ** 2  # mean square: below half a grey level is no detail
 MOST_GAIN = 1.5  # what makes up for a mean's lost strength, at most
@@ -53,10 +55,10 @@ class LevelNetwork(Protocol):
     def overlap_px(self) -> int:
         """Pixels of a level around a region that its fused band depends on, beyond the view's."""
 
-    def prefill(self, luma: Tensor, cache: AttentionCache) -> None:
+    def prefill(self, luma: Tensor, cache: Cache) -> None:
         """Fills the cache from the whole bracket, small: luma (B, N, h, w)."""
 
-    def decode(self, view: View, cache: AttentionCache) -> Tensor:
+    def decode(self, view: View, cache: Cache) -> Tensor:
         """The fused band of a view, over its strength: (B, h, w)."""
 
 
@@ -125,7 +127,7 @@ def joined(bands: Tensor, logits: Tensor, strength: Tensor, *, depth: float) -> 
 
 
 def fuse_levels(
-    network: LevelNetwork, luma: Tensor, cache: AttentionCache, *, finest_px: int | None = None
+    network: LevelNetwork, luma: Tensor, cache: Cache, *, finest_px: int | None = None
 ) -> Tensor:
     """Fused luma (B, H, W) of whole pictures (B, N, H, W), not clipped.
 
@@ -169,7 +171,9 @@ def fuse_brackets(
         small: (B, N, 3, h, w) the whole brackets, small, for the prefill.
         finest_px: see `fuse_levels`.
     """
-    cache = AttentionCache(bits=32, budget_bytes=2**40)  # not quantised: it has to have a gradient
+    cache: Cache = AttentionCache(
+        bits=32, budget_bytes=2**40
+    )  # not quantised: it has to have a gradient
     luma, chroma = luma_chroma(detail)
     network.prefill(luma_chroma(small)[0], cache)
     return fuse_levels(network, luma, cache, finest_px=finest_px), fuse_chroma(chroma)
@@ -194,7 +198,7 @@ def _local_mean(maps: Tensor) -> Tensor:
     return F.avg_pool2d(F.avg_pool2d(padded, (side, 1), 1), (1, side), 1)
 
 
-def _middle_decoded(network: LevelNetwork, view: View, cache: AttentionCache, side: int) -> Tensor:
+def _middle_decoded(network: LevelNetwork, view: View, cache: Cache, side: int) -> Tensor:
     """The band that a network gives in the middle of a view, the view's base around it."""
     height, width = view.base.shape[-2:]
     top, left = max(height - side, 0) // 4 * 2, max(width - side, 0) // 4 * 2

@@ -1,24 +1,40 @@
-"""Weights files: find, verify, load, save. Safetensors with the network's config as metadata.
+"""Weights files: find, verify, read, load, save. Safetensors with the network's config as metadata.
 
-It runs no forward pass and knows no device.
+`read` gives arrays and needs no torch, `load` torch's network. It runs no forward pass and knows no
+device.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from mefuse.errors import WeightsError
-from mefuse.models import MODELS, load_network_type
+from mefuse.models import MODELS, load_config_type, load_network_type
 
 FORMAT = "mefuse-1"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Weights:
+    """What a weights file holds: whose, the network's sizes, its arrays by name, float32."""
+
+    path: Path
+    model: str
+    config: Any
+    arrays: dict[str, NDArray[np.float32]]
+
+    def misfit(self, err: Exception) -> WeightsError:
+        """The error for arrays that do not fit the config."""
+        return WeightsError(f"{self.path}: does not fit its config ({err}); reinstall mefuse")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +67,7 @@ def find(name: str) -> Path:
 def _metadata(path: Path) -> dict[str, str]:
     """The header's metadata, checked."""
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="np") as file:
             metadata: dict[str, str] = file.metadata() or {}
     except (SafetensorError, OSError) as err:
         raise WeightsError(f"{path}: cannot be read ({err}); install mefuse again") from err
@@ -60,35 +76,56 @@ def _metadata(path: Path) -> dict[str, str]:
     return metadata
 
 
-def load(path: Path, *, model: str | None = None) -> Any:
-    """The network that a weights file describes, in evaluation mode, float32, on the CPU.
+def read(path: Path, *, model: str | None = None) -> Weights:
+    """What a weights file holds, without torch; whether the arrays fit shows who builds with them.
 
     Args:
         path: the file.
         model: whose weights they have to be; None: any model's.
 
     Raises:
-        WeightsError: the file is damaged, its tensors do not fit its config, or it is another
-            model's.
+        WeightsError: the file is damaged, or of another model.
     """
     metadata = _metadata(path)
-    if model not in (None, metadata["model"]):
-        found = metadata["model"]
+    found = metadata["model"]
+    if model not in (None, found):
         raise WeightsError(f"{path}: holds weights of {found}; give weights of {model}")
-    kind = load_network_type(metadata["model"])
     try:
-        network = kind(kind.CONFIG(**json.loads(metadata["config"])))
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        network.load_state_dict(tensors)
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as err:
-        raise WeightsError(f"{path}: does not fit its config ({err}); reinstall mefuse") from err
+        config = load_config_type(found)(**json.loads(metadata["config"]))
+        with safe_open(path, framework="np") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as err:
+        raise WeightsError(f"{path}: cannot be read ({err}); install mefuse again") from err
+    return Weights(path, found, config, arrays)
+
+
+def load(path: Path, *, model: str | None = None) -> Any:
+    """The torch network that a weights file describes, in evaluation mode, float32, on the CPU.
+
+    Args:
+        path: the file.
+        model: whose weights they have to be; None: any model's.
+
+    Raises:
+        WeightsError: the file is damaged or of another model, or its arrays do not fit its config.
+    """
+    import torch
+
+    found = read(path, model=model)
+    network = load_network_type(found.model)(found.config)
+    try:
+        network.load_state_dict({k: torch.from_numpy(v) for k, v in found.arrays.items()})
+    except RuntimeError as err:
+        raise found.misfit(err) from err
     return network.eval().requires_grad_(False)
 
 
 def save(network: Any, path: Path, *, notes: dict[str, str]) -> None:
     """Writes float32 weights with the network's config and free notes (recipe, score)."""
+    from safetensors.numpy import save_file
+
     tensors = {k: v.detach().float().cpu().contiguous() for k, v in network.state_dict().items()}
+    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
     metadata = {
         "format": FORMAT,
         "model": type(network).__name__.lower(),
@@ -97,7 +134,7 @@ def save(network: Any, path: Path, *, notes: dict[str, str]) -> None:
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    save_file(tensors, partial, metadata=metadata)
+    save_file(arrays, partial, metadata=metadata)
     partial.replace(path)
 
 
@@ -109,8 +146,8 @@ def describe(name: str) -> WeightsInfo:
     """
     path = find(name)
     metadata = _metadata(path)
-    with safe_open(path, framework="pt") as file:
-        counts = [torch.Size(file.get_slice(key).get_shape()).numel() for key in file.keys()]  # noqa: SIM118
+    with safe_open(path, framework="np") as file:
+        counts = [math.prod(file.get_slice(key).get_shape()) for key in file.keys()]  # noqa: SIM118
     config: dict[str, Any] = json.loads(metadata["config"])
     notes: dict[str, str] = json.loads(metadata.get("notes", "{}"))
     content = path.read_bytes()

@@ -26,12 +26,14 @@ class Fused:
 
     `pixels` is (H, W, 3) uint8 or uint16 in the colour space of the frames; `cache_bytes` what
     its attention cache took, 0 without one; `slice_size` the slices' side in px, None where the
-    picture was fused whole.
+    picture was fused whole. `weight_maps` is how much each frame gives where, (N, h, w) float32 of
+    any size, summing to 1 over frames; None where it was not asked for.
     """
 
     pixels: NDArray[Any]
     cache_bytes: int = 0
     slice_size: int | None = None
+    weight_maps: NDArray[Any] | None = None
 
 
 class Fuser(Protocol):
@@ -52,6 +54,7 @@ class Fuser(Protocol):
         depth: int,
         slice_size: int | None,
         on_slice: Callable[[int, int], None] | None,
+        keep_weight_maps: bool = False,
     ) -> Fused:
         """Fuses a bracket.
 
@@ -60,6 +63,7 @@ class Fuser(Protocol):
             depth: 8 or 16 bits of the result.
             slice_size: side of a slice in px, a multiple of 64; None lets the model choose.
             on_slice: called with slices done and slices in all.
+            keep_weight_maps: tell how much each frame gives where.
         """
 
 
@@ -74,11 +78,12 @@ class ModelEntry:
     summary: str
     loader: str
     weights_name: str | None = None  # None: no network, so nothing to load
-    network: str | None = None  # "module:class"; its CONFIG is the class of its sizes
+    network: str | None = None  # "module:class" of its definition in torch
+    config: str | None = None  # "module:class" of the network's sizes
 
     @property
     def is_network(self) -> bool:
-        """Whether it runs trained weights, and with them torch."""
+        """Whether it runs trained weights."""
         return self.weights_name is not None
 
 
@@ -91,6 +96,7 @@ MODELS: dict[str, ModelEntry] = {
             "mefuse.stream:load_network_fuser",
             "ipl",
             "mefuse.models.ipl:IPL",
+            "mefuse.models.ipl_config:IPLConfig",
         ),
         ModelEntry(
             "deepfuse",
@@ -98,6 +104,7 @@ MODELS: dict[str, ModelEntry] = {
             "mefuse.level_stream:load_level_fuser",
             "deepfuse",
             "mefuse.models.deepfuse:DeepFuse",
+            "mefuse.models.deepfuse:DeepFuseConfig",
         ),
         ModelEntry(
             "lcndr",
@@ -105,6 +112,7 @@ MODELS: dict[str, ModelEntry] = {
             "mefuse.level_stream:load_level_fuser",
             "lcndr",
             "mefuse.models.lcndr:LCNDR",
+            "mefuse.models.lcndr:LCNDRConfig",
         ),
         ModelEntry(
             "mertens",
@@ -128,15 +136,28 @@ def find_model(name: str) -> ModelEntry:
 
 
 def load_network_type(name: str) -> Any:
-    """The class of a model's network; it is made with an instance of its `CONFIG`.
+    """The class of a model's network, in torch; it is made with an instance of its config.
 
     Raises:
         InputError: there is no such model, or it has no network.
     """
-    network = find_model(name).network
-    if network is None:
+    return _named(_network_place(name, find_model(name).network))
+
+
+def load_config_type(name: str) -> Any:
+    """The class of the sizes of a model's network: a frozen dataclass of numbers.
+
+    Raises:
+        InputError: there is no such model, or it has no network.
+    """
+    return _named(_network_place(name, find_model(name).config))
+
+
+def _network_place(name: str, place: str | None) -> str:
+    """What the table says of a network, where there is one."""
+    if place is None:
         raise InputError(f"{name}: has no network; use a model that has weights")
-    return _named(network)
+    return place
 
 
 def load_fuser(name: str, *, device: str, path: Path | None = None) -> Fuser:

@@ -23,11 +23,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mefuse.cache import AttentionCache
-from mefuse.levels import View, fuse_brackets
+from mefuse.levels import Cache, View, fuse_brackets
 
 if TYPE_CHECKING:
-    from mefuse.models.ipl import Region
+    from mefuse.models.ipl_config import Region
 
 SEEN = 4  # channels per frame: its band, its luma, the fused luma so far, which level
 MAX_LOG_GAIN = 2.0
@@ -83,8 +82,6 @@ class Reconstruction(nn.Module):
 class DeepFuse(nn.Module):
     """The whole network: a view of a level in, its fused band out. Takes any size and count."""
 
-    CONFIG = DeepFuseConfig
-
     def __init__(self, config: DeepFuseConfig | None = None) -> None:
         super().__init__()
         self.config = config or DeepFuseConfig()
@@ -96,10 +93,10 @@ class DeepFuse(nn.Module):
         """Pixels around a region that its band depends on: the kernels' radii."""
         return 2 + 3 + 3 + 2 + 2
 
-    def prefill(self, luma: Tensor, cache: AttentionCache) -> None:
+    def prefill(self, luma: Tensor, cache: Cache) -> None:
         """Nothing: a band depends on its neighbourhood, and on coarser levels through it."""
 
-    def decode(self, view: View, cache: AttentionCache) -> Tensor:  # noqa: ARG002 - see prefill
+    def decode(self, view: View, cache: Cache) -> Tensor:  # noqa: ARG002 - see prefill
         """The fused band of a view, over its strength: (B, h, w)."""
         like = view.bands
         seen = (

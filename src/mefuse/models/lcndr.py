@@ -27,11 +27,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mefuse.blend import enlarge, mean_pool
-from mefuse.cache import AttentionCache
-from mefuse.levels import REACH_PX, View, fuse_brackets, joined, smaller, view_of
+from mefuse.levels import REACH_PX, Cache, View, fuse_brackets, joined, smaller, view_of
 
 if TYPE_CHECKING:
-    from mefuse.models.ipl import Region
+    from mefuse.models.ipl_config import Region
 
 SEEN = 5  # channels per frame: its band, its power, its luma, the fused luma so far, which level
 REVISED = 7  # channels that the edge revision sees
@@ -78,13 +77,13 @@ class CollaborativeExtraction(nn.Module):
         """First features at half resolution: (M, SEEN, h, w) -> (M, C, h/2, w/2)."""
         return F.leaky_relu(self.first(seen), 0.1)
 
-    def scan(self, shallow: Tensor, cache: AttentionCache) -> None:
+    def scan(self, shallow: Tensor, cache: Cache) -> None:
         """Writes what the whole bracket's features say of each channel."""
         if self.squeeze is not None:
             gates = 2 * self.squeeze(shallow.mean((2, 3)))  # M, C
             cache.update("gates", gates[:, None, :, None])
 
-    def forward(self, shallow: Tensor, cache: AttentionCache) -> tuple[Tensor, Tensor]:
+    def forward(self, shallow: Tensor, cache: Cache) -> tuple[Tensor, Tensor]:
         """First features (M, C, h, w) -> those excited, and all together (M, channels, h, w)."""
         if self.squeeze is None:
             return shallow, shallow
@@ -110,13 +109,13 @@ class SelfAttention(nn.Module):
         self.key = nn.Conv2d(width + 1, width // 4, 1)
         self.value = nn.Conv2d(width + 1, width, 1)
 
-    def scan(self, x: Tensor, cache: AttentionCache) -> None:
+    def scan(self, x: Tensor, cache: Cache) -> None:
         """Writes keys and values of the whole bracket, small: x (M, C + 1, h, w)."""
         tokens = F.adaptive_avg_pool2d(x, self.side)
         cache.update("keys", self.key(tokens).flatten(2))  # M, C / 4, T
         cache.update("values", self.value(tokens).flatten(2))  # M, C, T
 
-    def forward(self, x: Tensor, cache: AttentionCache) -> Tensor:
+    def forward(self, x: Tensor, cache: Cache) -> Tensor:
         """(M, C + 1, h, w) -> (M, C, h, w); each place for itself, so it needs no overlap."""
         keys = cache.read("keys", dtype=x.dtype)
         values = cache.read("values", dtype=x.dtype)
@@ -162,8 +161,6 @@ class EdgeRevision(nn.Module):
 class LCNDR(nn.Module):
     """The whole network: a view of a level in, its fused band out. Takes any size and count."""
 
-    CONFIG = LCNDRConfig
-
     def __init__(self, config: LCNDRConfig | None = None) -> None:
         super().__init__()
         self.config = config or LCNDRConfig()
@@ -183,7 +180,7 @@ class LCNDR(nn.Module):
         """
         return 2 * 4 + 1 + REACH_PX + 3
 
-    def prefill(self, luma: Tensor, cache: AttentionCache) -> None:
+    def prefill(self, luma: Tensor, cache: Cache) -> None:
         """Fills the cache from the whole bracket, small: luma (B, N, h, w)."""
         coarser = smaller(luma)
         view = view_of(luma, coarser, coarser.mean(1), index=PREFILL_LEVEL)
@@ -193,7 +190,7 @@ class LCNDR(nn.Module):
             excited, _ = self.extraction(shallow, cache)
             self.attention.scan(torch.cat((excited, _others(view)), 1), cache)
 
-    def decode(self, view: View, cache: AttentionCache) -> Tensor:
+    def decode(self, view: View, cache: Cache) -> Tensor:
         """The fused band of a view, over its strength: (B, h, w)."""
         shallow = self.extraction.shallow(_seen(view))
         excited, x = self.extraction(shallow, cache)

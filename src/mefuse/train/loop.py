@@ -15,15 +15,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mefuse.models import load_network_type
-from mefuse.models.ipl import Region
+from mefuse.models import load_config_type, load_network_type
+from mefuse.models.ipl_config import Region
 from mefuse.synth.pictures import Picture, load_pictures
-from mefuse.train.data import Sample, draw_sample
+from mefuse.train.data import Sample
+from mefuse.train.feed import feed
 from mefuse.train.loss import fusion_loss
 from mefuse.train.optimiser import optimisers_of
 from mefuse.train.recipe import Recipe
 from mefuse.train.validation import CASES, Validation
-from mefuse.weights import save
+from mefuse.weights import load, save
 
 log = logging.getLogger("mefuse.train")
 
@@ -45,10 +46,13 @@ def fuse_sample(
     return trainable.fuse_whole(sample.detail, sample.small, sample.region, finest_px=finest_px)
 
 
-def schedule(recipe: Recipe, step: int) -> float:
-    """Share of the peak rates: linear warm-up, then a cosine to 2 %."""
+def schedule(recipe: Recipe, step: int, *, spent: float = 0.0) -> float:
+    """Share of the peak rates: linear warm-up, then a cosine to 2 %.
+
+    The cosine ends with the steps, or with the time: `spent` is the share of it that has passed.
+    """
     warm = min(1.0, (step + 1) / recipe.warmup_steps)
-    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / recipe.steps)))
+    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, max(step / recipe.steps, spent))))
     return warm * (0.02 + 0.98 * cosine)
 
 
@@ -63,6 +67,8 @@ class Trainer:
         device: str,
         *,
         cases: int = CASES,
+        workers: int = 0,
+        minutes: float = math.inf,
     ) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.folder, self.device = recipe, folder, device
@@ -70,17 +76,21 @@ class Trainer:
             p for i, p in enumerate(pictures) if i % recipe.held_out != recipe.held_out - 1
         ]
         kind = load_network_type(recipe.model)
-        self.network: nn.Module = kind(kind.CONFIG(**recipe.network)).to(device)
+        config = load_config_type(recipe.model)(**recipe.network)
+        self.network: nn.Module = kind(config).to(device)
         self.averaged = copy.deepcopy(self.network).requires_grad_(False)
         self.optimisers = optimisers_of(self.network, recipe)
         self.rng = np.random.default_rng(recipe.seed)
         held_out = pictures[recipe.held_out - 1 :: recipe.held_out]
         self.validation = Validation.drawn(held_out, size_px=recipe.size_px, cases=cases)
         self.step = 0
+        self.limit_s, self.spent_s = minutes * 60, 0.0
         self.checkpoint = folder / "checkpoint.pt"
         folder.mkdir(parents=True, exist_ok=True)
         if self.checkpoint.exists():
             self._resume()
+        seed = (recipe.seed, self.step)
+        self.samples = feed(self.train_pictures, recipe, seed=seed, workers=workers)
 
     def _resume(self) -> None:
         state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
@@ -88,9 +98,14 @@ class Trainer:
         self.averaged.load_state_dict(state["averaged"])
         for optimiser, kept in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(kept)
-        self.step = int(state["step"])
+        self.step, self.spent_s = int(state["step"]), float(state["spent_s"])
         self.rng = np.random.default_rng([self.recipe.seed, self.step])
         log.info("resumed at step %d", self.step)
+
+    def start_from(self, network: nn.Module) -> None:
+        """Takes over the weights of a network of the recipe's sizes."""
+        for own in (self.network, self.averaged):
+            own.load_state_dict(network.state_dict())
 
     def save_checkpoint(self) -> None:
         """Writes everything that a later run needs to go on from here."""
@@ -99,26 +114,24 @@ class Trainer:
             "averaged": self.averaged.state_dict(),
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "step": self.step,
+            "spent_s": self.spent_s,
         }
         partial = self.checkpoint.with_suffix(".partial")
         torch.save(state, partial)
         partial.replace(self.checkpoint)
 
+    def _fuse(self, sample: Sample) -> tuple[Tensor, Tensor]:
+        """A sample fused by the averaged network."""
+        return fuse_sample(self.averaged, sample.to(self.device))
+
     def train_step(self) -> dict[str, float]:
         """One step; returns what the curve keeps of it."""
-        recipe = self.recipe
-        part = schedule(recipe, self.step)
+        recipe, sample = self.recipe, next(self.samples).to(self.device)
+        part = schedule(recipe, self.step, spent=self.spent_s / self.limit_s)
         rates = (recipe.matrix_rate, recipe.learning_rate)
         for optimiser, rate in zip(self.optimisers, rates, strict=True):
             for group in optimiser.param_groups:
                 group["lr"] = rate * part
-        sample = draw_sample(
-            self.rng,
-            self.train_pictures,
-            brackets=recipe.brackets,
-            size_px=recipe.size_px,
-            motion=recipe.motion,
-        )
         luma, chroma = fuse_sample(self.network, sample, finest_px=recipe.finest_px or None)
         loss = fusion_loss(sample.detail, luma, chroma, recipe)
         self.network.zero_grad(set_to_none=True)
@@ -141,22 +154,30 @@ class Trainer:
         for kept, now in pairs:
             kept.lerp_(now, 1 - decay)
 
-    def run(self, minutes: float) -> dict[str, float]:
-        """Trains to the recipe's end, or until `minutes` have passed; returns the last score."""
-        started = time.monotonic()
+    def run(self, pause_after: float = math.inf) -> dict[str, float]:
+        """Trains to the end of the recipe or of the time, or for so many minutes.
+
+        Returns:
+            The last score.
+        """
+        started, before = time.monotonic(), self.spent_s
         score: dict[str, float] = {}
         with (self.folder / "curve.jsonl").open("a", encoding="utf-8") as curve:
-            while self.step < self.recipe.steps and time.monotonic() - started < minutes * 60:
+            while self.step < self.recipe.steps and self.spent_s < self.limit_s:
                 point = self.train_step()
+                passed = time.monotonic() - started
+                self.spent_s = before + passed
                 if self.step % self.recipe.validation_every == 0:
-                    score = self.validation.score(lambda s: fuse_sample(self.averaged, s))
+                    score = self.validation.score(self._fuse)
                     point |= score
                     self.save_checkpoint()
-                    log.info("%s %.0f s", json.dumps(point), time.monotonic() - started)
+                    log.info("%s %.0f s", json.dumps(point), self.spent_s)
                 curve.write(json.dumps(point) + "\n")
                 curve.flush()
+                if passed > pause_after * 60:
+                    break
         self.save_checkpoint()
-        return self.validation.score(lambda s: fuse_sample(self.averaged, s))
+        return self.validation.score(self._fuse)
 
 
 def main() -> None:
@@ -166,16 +187,24 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, required=True, help="folder of .hdr, .jpg, .png")
     parser.add_argument("--run", type=Path, required=True, help="folder of checkpoint and curve")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the weights file")
+    parser.add_argument("--start", type=Path, help="weights to start from instead of random ones")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--minutes", type=float, default=math.inf, help="stop after so long")
+    parser.add_argument("--workers", type=int, help="processes that draw samples; 1 on the CPU")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="of all runs together")
+    parser.add_argument("--pause-after", type=float, default=math.inf, help="minutes of this run")
     parser.add_argument("--validation-cases", type=int, default=CASES, help="per kind")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     recipe = Recipe.load(given.recipe)
-    pictures = load_pictures(given.pictures, device=given.device)
-    cases = given.validation_cases
-    trainer = Trainer(recipe, pictures, given.run, given.device, cases=cases)
-    score = trainer.run(given.minutes)
+    workers = int(given.device == "cpu") if given.workers is None else given.workers
+    pictures = load_pictures(given.pictures, device="cpu" if workers else given.device)
+    trainer = Trainer(
+        recipe, pictures, given.run, given.device,
+        cases=given.validation_cases, workers=workers, minutes=given.minutes,
+    )  # fmt: skip
+    if given.start is not None and trainer.step == 0:
+        trainer.start_from(load(given.start))
+    score = trainer.run(given.pause_after)
     notes = {"recipe": given.recipe.name, "steps": str(trainer.step)}
     notes |= {name: f"{value:.4f}" for name, value in score.items()}
     save(trainer.averaged, given.output, notes=notes)
