@@ -101,3 +101,19 @@ def test_progress_counts_every_slice_once(rng, network):
     )
     # 6 halved, 1 each of levels of 2, 4, 8, 16, 32 px, 2 of half size, 6 of the pixels
     assert seen == [(i + 1, 19) for i in range(6 + 5 + 2 + 6)]
+
+
+def test_weight_maps_tell_who_gives_what(rng, network):
+    texture = rng.integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    left, right = texture.copy(), texture.copy()
+    left[:, 48:] = right[:, :48] = 128
+    bracket = Aligned.of([left, right], reference=0, ghost="off")
+    kept = (
+        LevelFuser("test", network, device=CPU)
+        .fuse(bracket, depth=8, slice_size=None, on_slice=None, keep_weight_maps=True)
+        .weight_maps
+    )
+    assert kept.shape[0] == 2
+    assert np.allclose(kept.sum(0), 1)
+    middle = kept.shape[2] // 2
+    assert kept[0, :, : middle - 4].mean() > 0.9 > 0.1 > kept[0, :, middle + 4 :].mean()

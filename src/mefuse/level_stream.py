@@ -26,7 +26,16 @@ from mefuse.aligned import Aligned
 from mefuse.blend import luma_chroma, to_rgb, within_gamut
 from mefuse.cache import AttentionCache
 from mefuse.device import resolve_device
-from mefuse.levels import VIEW_PX, Cache, LevelNetwork, build_levels, fuse_chroma, smaller, view_of
+from mefuse.levels import (
+    VIEW_PX,
+    Cache,
+    LevelNetwork,
+    build_levels,
+    fuse_chroma,
+    power_shares,
+    smaller,
+    view_of,
+)
 from mefuse.models import Fused
 from mefuse.slices import Rect, slices_of
 
@@ -59,6 +68,7 @@ class LevelFuser:
         depth: int,
         slice_size: int | None,
         on_slice: Callable[[int, int], None] | None,
+        keep_weight_maps: bool = False,
     ) -> Fused:
         """Fuses a bracket; see `models.Fuser`."""
         size = slice_size or SLICE_PX
@@ -69,6 +79,7 @@ class LevelFuser:
         slices = [list(slices_of(rect.height, rect.width, size)) for rect in sizes]
         tell = _counter(on_slice, len(slices[0]) + sum(map(len, slices)))
         levels = build_levels(self._halved(bracket, slices[0], tell))
+        kept = _weight_maps(bracket, levels) if keep_weight_maps else None
         fused = levels[-1].mean(1)
         for index in reversed(range(1, len(levels))):
             coarser = (levels[index], fused)
@@ -78,7 +89,7 @@ class LevelFuser:
         pixels = self._fuse_pixels(
             bracket, (levels[0], fused), depth, slices=slices[0], cache=cache, tell=tell
         )
-        return Fused(pixels, cache.nbytes, size)
+        return Fused(pixels, cache.nbytes, size, kept)
 
     def _halved(self, bracket: Aligned, slices: Sequence[Rect], tell: Callable[[], None]) -> Tensor:
         """The frames' luma at half size: (1, N, H/2, W/2)."""
@@ -171,6 +182,15 @@ def load_level_fuser(name: str, *, device: str, path: Path | None = None) -> Lev
     """
     network = weights.load(path or weights.find(name), model=name)
     return LevelFuser(name, network, device=torch.device(resolve_device(device)))
+
+
+def _weight_maps(bracket: Aligned, levels: Sequence[Tensor]) -> NDArray[np.float32]:
+    """How much each frame gives where, of the crop without its padding: (N, h, w)."""
+    shares = power_shares(levels)[0].float().cpu().numpy()
+    crop, padded = bracket.crop, bracket.padded
+    height = -(-crop.height * shares.shape[1] // padded.height)
+    width = -(-crop.width * shares.shape[2] // padded.width)
+    return np.asarray(shares[:, :height, :width], np.float32)
 
 
 def _coloured(luma: Tensor, frames: Tensor) -> Tensor:

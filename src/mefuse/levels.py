@@ -14,6 +14,7 @@ the networks work on levels, and on bands of equal contrast, is this project's o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -148,6 +149,19 @@ def fuse_levels(
             band = network.decode(view, cache)
         fused = view.so_far + view.strength * band
     return fused
+
+
+def power_shares(levels: Sequence[Tensor]) -> Tensor:
+    """How much each frame gives where, by the power of its bands: (B, N, h, w), sums to 1.
+
+    Of the second of the levels of luma that are given, or of the first there is: what `View.base`
+    starts from. A network moves it, and where it has no weights this is all there is to tell.
+    """
+    if len(levels) == 1:
+        return torch.full_like(levels[0], 1 / levels[0].shape[1])
+    at = min(1, len(levels) - 2)
+    view = view_of(levels[at], levels[at + 1], levels[at + 1].mean(1), index=at + 1)
+    return torch.softmax(2 * view.power, 1)
 
 
 def fuse_chroma(chroma: Tensor) -> Tensor:
