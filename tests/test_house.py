@@ -36,7 +36,9 @@ MAY_IMPORT = {
     "gamut": "",
     "look": "depth gamut settings",
     "finish": "aligned errors look models settings",
-    "series": "aligned errors finish frames models",
+    "evening": "",
+    "neighbours": "",
+    "series": "aligned evening finish frames gamut look models neighbours",
     "grid": "",
     "blend": "gamut grid",
     "features": "blend gamut grid",
@@ -68,33 +70,35 @@ MAY_IMPORT = {
     "align": "coverage errors registration transforms views",
     "warp": "errors slices",
     "response": "",
-    "ghosts": "response settings slices",
-    "aligned": "ghosts settings slices warp",
+    "ghosts": "response slices",
+    "ghost_search": "ghosts response settings",
+    "aligned": "ghost_search ghosts settings slices warp",
     "landing": "errors",
     "write": "boxes colour containers errors exif exif_copy exif_layout frames landing profiles "
     "xmp",
-    "deliver": "aligned colour depth errors frames profiles provenance settings write",
+    "maps": "aligned errors ghosts landing models slices",
+    "deliver": "aligned colour depth errors frames maps profiles provenance settings write",
     "models": "aligned blend cache device errors features grid levels slices",
-    "weights": "errors models",
+    "weights": "errors landing models",
     "levels": "blend cache",
     "level_stream": "aligned blend cache device levels models slices weights",
     "stream": "aligned cache device grid host models slices torch_backend weights",
-    "fuse": "align aligned clock colour coverage deliver depth discover errors finish frames "
+    "fuse": "align aligned clock colour coverage deliver depth discover errors finish frames maps "
     "memory models profiles provenance read report settings slices write",
     "group": "containers decode discover errors exif exposure frames makernotes plan raw settings",
-    "synth": "errors frames write",
-    "train": "blend cache errors features metrics models synth weights",
-    "batch": "clock containers errors exif fuse group landing memory models plan report settings "
-    "weights wholeness write",
+    "synth": "errors frames landing write",
+    "train": "blend cache errors features landing metrics models synth weights",
+    "batch": "clock colour containers discover errors exif fuse group landing memory models plan "
+    "read report series settings weights wholeness write",
     "cluster": "batch errors fuse models settings",
     "words": "frames",
     "reduced": "colour containers decode depth discover exif frames raw read settings wholeness",
     "gallery": "batch clock discover errors frames landing reduced report slices warp words",
     "contact": "align aligned bracket clock depth discover errors exposure finish frames fuse "
     "ghosts models read reduced settings words write",
-    "bench": "align aligned batch cache colour discover errors evaluate exposure finish fuse "
-    "gamut grid group host landing metrics models plan read series settings slices stream synth "
-    "train transforms weights",
+    "bench": "align aligned batch cache colour coverage discover errors evaluate exposure finish "
+    "frames fuse gamut grid group host landing metrics models plan read series settings slices "
+    "stream synth train transforms warp weights",
     "evaluate": "aligned coverage device discover errors finish frames metrics models read "
     "settings slices stream warp weights",
     "cli": "batch cluster contact device errors evaluate fuse gallery group models plan report "
@@ -110,6 +114,7 @@ HOME_OF = {  # library -> the only files that may import it
     "threadpoolctl": {"host", "raw"},
     "skimage": {"metrics"},
     "torch": {
+        "bench",
         "blend",
         "features",
         "levels",

@@ -49,6 +49,7 @@ class LookSettings:
     saturation: float = 0.0  # -1 gray .. 1 about twice as colourful
     # Stops by which every bracket of a series is lighter than its reference; None: it stands alone.
     series_key_ev: float | None = None
+    series_tint_ev: tuple[float, float] = (0.0, 0.0)  # stops of red and of blue, for a series
 
     @property
     def is_neutral(self) -> bool:
@@ -64,7 +65,7 @@ class FuseSettings:
     reference: int | None = None  # index into the frames as given; None: chosen from the pixels
     align: bool = True
     crop: bool = True
-    ghost: GhostRemoval = "off"  # how readily what moved is replaced
+    ghost: GhostRemoval = "auto"  # how readily what moved is replaced
     device: str = "auto"  # auto | cpu | cuda | cuda:N
     slice_size: int | Literal["whole"] | None = None  # px, of 64s; None: chosen by the model
     depth: Depth | None = None  # None: more than 8 where a frame and the format have it
@@ -74,6 +75,7 @@ class FuseSettings:
     strip: Strip | None = None  # metadata to leave out: positions, or all
     layers: bool = False  # TIFF: the aligned frames as further pages
     save_aligned: str | None = None  # a folder for the aligned frames
+    save_maps: str | None = None  # a folder for weight maps and ghost masks
     overwrite: bool = False
     raw: RawSettings = RawSettings()
     look: LookSettings = LookSettings()

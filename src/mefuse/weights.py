@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
+from mefuse import landing
 from mefuse.errors import WeightsError
 from mefuse.models import MODELS, load_config_type, load_network_type
 
@@ -121,8 +122,12 @@ def load(path: Path, *, model: str | None = None) -> Any:
 
 
 def save(network: Any, path: Path, *, notes: dict[str, str]) -> None:
-    """Writes float32 weights with the network's config and free notes (recipe, score)."""
-    from safetensors.numpy import save_file
+    """Writes float32 weights with the network's config and free notes (recipe, score).
+
+    Raises:
+        WriteError: the file cannot be written; one that was there before stays.
+    """
+    from safetensors.numpy import save as serialised
 
     tensors = {k: v.detach().float().cpu().contiguous() for k, v in network.state_dict().items()}
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
@@ -133,9 +138,8 @@ def save(network: Any, path: Path, *, notes: dict[str, str]) -> None:
         "notes": json.dumps(notes),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    save_file(arrays, partial, metadata=metadata)
-    partial.replace(path)
+    with landing.replacing(path, overwrite=True) as file:
+        file.write(serialised(arrays, metadata))
 
 
 def describe(name: str) -> WeightsInfo:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mefuse import landing
 from mefuse.models import load_config_type, load_network_type
 from mefuse.models.ipl_config import Region
 from mefuse.synth.pictures import Picture, load_pictures
@@ -116,9 +117,8 @@ class Trainer:
             "step": self.step,
             "spent_s": self.spent_s,
         }
-        partial = self.checkpoint.with_suffix(".partial")
-        torch.save(state, partial)
-        partial.replace(self.checkpoint)
+        with landing.replacing(self.checkpoint, overwrite=True) as file:
+            torch.save(state, file)
 
     def _fuse(self, sample: Sample) -> tuple[Tensor, Tensor]:
         """A sample fused by the averaged network."""
