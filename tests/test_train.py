@@ -25,6 +25,9 @@ from mefuse.train.recipe import Recipe
 NETWORK = {"width": 8, "blocks": 1, "cells": 3, "key_width": 4, "cube": 4}
 RECIPE = Recipe(network=NETWORK, steps=4, brackets=1, size_px=256, validation_every=2, held_out=2)
 
+DEEPFUSE = replace(RECIPE, model="deepfuse", network={"width": 4})
+LCNDR = replace(RECIPE, model="lcndr", network={"width": 4, "tokens": 3, "revision": 4})
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -56,12 +59,13 @@ def test_a_run_resumes_and_its_weights_load(folder, tmp_path):
     assert weights.load(tmp_path / "w.safetensors").config == IPLConfig(**NETWORK)
 
 
-def test_steps_on_one_bracket_lower_its_loss(folder, tmp_path):
-    trainer = Trainer(RECIPE, load_pictures(folder), tmp_path, "cpu", cases=1)
+@pytest.mark.parametrize("recipe", [RECIPE, DEEPFUSE, LCNDR], ids=lambda recipe: recipe.model)
+def test_steps_on_one_bracket_lower_its_loss(folder, tmp_path, recipe):
+    trainer = Trainer(recipe, load_pictures(folder), tmp_path, "cpu", cases=1)
     sample = draw_sample(np.random.default_rng(3), trainer.train_pictures, brackets=1, size_px=256)
     losses = []
     for _ in range(6):
-        loss = fusion_loss(sample.detail, *fuse_sample(trainer.network, sample), RECIPE)
+        loss = fusion_loss(sample.detail, *fuse_sample(trainer.network, sample), recipe)
         trainer.network.zero_grad()
         loss.total.backward()
         for optimiser in trainer.optimisers:
