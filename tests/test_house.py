@@ -71,7 +71,7 @@ MAY_IMPORT = {
     "aligned": "ghosts settings slices warp",
     "landing": "errors",
     "write": "boxes colour containers errors exif exif_copy exif_layout frames landing profiles "
-    "xmp",
+    "settings xmp",
     "deliver": "aligned colour depth errors frames profiles provenance settings write",
     "models": "aligned blend cache device errors features slices",
     "weights": "errors models",

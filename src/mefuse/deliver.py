@@ -108,6 +108,7 @@ def deliver(
         name=name,
         format=form.name,
         quality=settings.quality,
+        compression=settings.compression,
         metadata=metadata,
         overwrite=settings.overwrite,
         bits=form.depth,
@@ -208,6 +209,7 @@ def _save_aligned(
             folder / f"{index + 1:02}_{frame.source.path.stem}.tif",
             format="tiff",
             quality=settings.quality,
+            compression=settings.compression,
             metadata=metadata,
             overwrite=settings.overwrite,
         )

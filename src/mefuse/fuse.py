@@ -209,6 +209,7 @@ def _check(output: Output, settings: FuseSettings) -> None:
         raise InputError(f"slice size {size}: use a positive multiple of {GRID_PX}, or whole")
     check_look(settings.look)
     form = _form(output, settings, is_16_bit=False)
+    write.check_compression(form, settings.compression, name=_name_of(output))
     if settings.layers and form.name != "tiff":
         raise FormatError(f"{_name_of(output)}: only TIFF holds layers; use .tiff")
     if isinstance(output, str | Path):

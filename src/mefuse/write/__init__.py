@@ -21,6 +21,7 @@ from mefuse.errors import FormatError, WriteError
 from mefuse.frames import Exposure, Metadata
 from mefuse.landing import check_target, replacing, unwritable
 from mefuse.profiles import ProfileName
+from mefuse.settings import Compression, FuseSettings
 from mefuse.write.embed import Embedded
 from mefuse.write.formats import (
     FORMATS,
@@ -29,6 +30,7 @@ from mefuse.write.formats import (
     Bits,
     FormatName,
     OutputFormat,
+    check_compression,
     check_size,
     resolve_format,
 )
@@ -43,11 +45,15 @@ __all__ = [
     "LinearLight",
     "OutputFormat",
     "Page",
+    "check_compression",
     "check_size",
     "check_target",
     "resolve_format",
     "write_picture",
 ]
+
+
+_DEFAULT_COMPRESSION = FuseSettings().compression
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,7 @@ def write_picture(
     quality: int,
     metadata: Metadata,
     overwrite: bool,
+    compression: Compression = _DEFAULT_COMPRESSION,
     bits: int | None = None,
     layers: Sequence[Page] = (),
     linear: LinearLight | None = None,
@@ -81,6 +88,7 @@ def write_picture(
         quality: 1..100, of the lossy formats.
         metadata: EXIF, XMP and ICC as they shall stand in the file.
         overwrite: whether an existing file may be replaced.
+        compression: of PNG and TIFF.
         bits: per channel in the file; None: as the pixels have.
         layers: more pages behind the picture; TIFF only.
         linear: for OpenEXR.
@@ -98,7 +106,10 @@ def write_picture(
     if isinstance(target, Path):
         check_target(target, overwrite)
     form = _checked(pixels, name, format=format, bits=bits, layers=layers)
-    job = _Job(pixels, metadata, quality, form, tuple(layers), linear or LinearLight(), name)
+    check_compression(form, compression, name=name)
+    job = _Job(
+        pixels, metadata, quality, compression, form, tuple(layers), linear or LinearLight(), name
+    )
     if not isinstance(target, Path):
         return job.to_stream(target)
     with replacing(target, overwrite=overwrite) as file:
@@ -126,6 +137,7 @@ class _Job:
     pixels: NDArray[Any]
     metadata: Metadata
     quality: int
+    compression: Compression
     form: OutputFormat
     layers: tuple[Page, ...]
     linear: LinearLight
@@ -136,7 +148,12 @@ class _Job:
         if self.form.name == "tiff":
             from mefuse.write.tiff import write_tiff
 
-            _storing(self.name, lambda: write_tiff(file, self._pages(), self.metadata))
+            _storing(
+                self.name,
+                lambda: write_tiff(
+                    file, self._pages(), self.metadata, compression=self.compression
+                ),
+            )
             return ()
         if self.form.name == "exr":
             self._write_exr(file)
@@ -165,11 +182,11 @@ class _Job:
         return tuple(f"{self.name}: left out {what}" for what in embedded.lost)
 
     def _encoded(self) -> Embedded:
-        from mefuse.write import jxl, opencv
+        from mefuse.write import jxl, opencv, png
 
         pixels, metadata, name, quality = self.pixels, self.metadata, self.name, self.quality
         if self.form.name == "png":
-            return opencv.encode_png(pixels, metadata, name=name)
+            return png.encode_png(pixels, metadata, compression=self.compression)
         if self.form.name == "jpeg":
             return opencv.encode_jpeg(pixels, metadata, quality=quality, name=name)
         if self.form.name == "webp":
