@@ -21,6 +21,7 @@ from mefuse.errors import InputError
 from mefuse.finish import key_of
 from mefuse.frames import Bracket
 from mefuse.models import Fuser
+from mefuse.overview import overview_of
 
 MEASURED_PX = 640  # longest side; how light a picture is does not show more in more pixels
 
@@ -54,6 +55,7 @@ def shared_key(keys_ev: Sequence[float]) -> float:
 
 def _reduced(pixels: NDArray[Any]) -> NDArray[Any]:
     """Pixels at no more than MEASURED_PX."""
+    pixels = overview_of(pixels)
     height, width = pixels.shape[:2]
     scale = min(1.0, MEASURED_PX / max(height, width))
     if scale == 1:

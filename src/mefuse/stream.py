@@ -24,6 +24,7 @@ from torch import Tensor
 
 from mefuse import blend_cpu, weights
 from mefuse.aligned import Aligned
+from mefuse.bands import Bands
 from mefuse.blend import (
     BANDS,
     COARSE_OVERLAP_PX,
@@ -42,11 +43,15 @@ from mefuse.device import resolve_device
 from mefuse.features import Glimpse, describe
 from mefuse.models import Fused
 from mefuse.models.ipl import Region
+from mefuse.scratch import Scratch
 from mefuse.slices import GRID_PX, Rect, slices_of
+from mefuse.slicework import SliceWork
 
 PREFILL_PX = 512  # longest side of the small bracket: enough to see the scene, 0.02 s on two cores
 SLICE_PX = 512  # a slice of three frames and its arithmetic take about 30 MB
 PREFILL_MULTIPLE_PX = 32  # its sides: two cells of the network, pooled by two
+BAND_BYTES = 64 * 2**20  # of a band of the fused picture: 21 megapixels of 8 bits
+REST_SLICES = 32  # after so many, arrays in files give their memory back
 DECODE_FACTOR = 4  # features are 64 times fewer than pixels, and need a wider overlap
 
 
@@ -121,22 +126,30 @@ class NetworkFuser:
         depth: int,
         slice_size: int | None,
         on_slice: Callable[[int, int], None] | None,
+        in_bands: bool = False,
     ) -> Fused:
         """Fuses a bracket; see `models.Fuser`."""
         size = slice_size or SLICE_PX
         whole = (bracket.padded.height, bracket.padded.width)
         slices = list(slices_of(*whole, size))
         wide = list(slices_of(*whole, size * DECODE_FACTOR))
-        tell = _counter(on_slice, 2 * len(slices) + len(wide))
+        run = _Run(SliceWork(self.device, size), on_slice, 2 * len(slices) + len(wide))
         cache = AttentionCache(bits=self._cache_bits)
         self._prefill(bracket, cache)
-        seen = self._glimpse(bracket, slices, tell)
+        seen = self._glimpse(bracket, slices, run)
         pyramid = build_pyramid(seen.luma)
-        maps = self._decode(seen, pyramid, wide, cache, tell)
+        maps = self._decode(seen, pyramid, wide, cache, run)
         coarse = blend_coarse(pyramid, maps)
         del seen, pyramid
-        pixels = self._blend(bracket, slices, (coarse, maps), depth, tell)
-        return Fused(pixels, cache.nbytes, size)
+        dtype = np.dtype(np.uint8 if depth == 8 else np.uint16)
+        bands = Bands(
+            (bracket.crop.height, bracket.crop.width, 3),
+            dtype,
+            lambda: self._blend(bracket, slices, (coarse, maps), dtype, run),
+        )
+        if in_bands:
+            return Fused(np.empty((0, 0, 3), dtype), cache.nbytes, size, bands, run.work)
+        return Fused(bands.whole(), cache.nbytes, size, work=run.work)
 
     def _prefill(self, bracket: Aligned, cache: AttentionCache) -> None:
         """Shows the network the whole bracket, small."""
@@ -146,18 +159,16 @@ class NetworkFuser:
         features, prior = describe(seen, energies)
         self._network.prefill(features.to(self._dtype), prior.to(self._dtype), cache)
 
-    def _glimpse(
-        self, bracket: Aligned, slices: Sequence[Rect], tell: Callable[[], None]
-    ) -> Glimpse:
+    def _glimpse(self, bracket: Aligned, slices: Sequence[Rect], run: _Run) -> Glimpse:
         """What is kept of the whole picture, on the grid of 8 px."""
         count, shape = (
             len(bracket.frames),
             (bracket.padded.height // GRID, bracket.padded.width // GRID),
         )
         whole = Glimpse(
-            self._empty((1, count, 3, *shape)),
-            self._empty((1, count, *shape)),
-            self._empty((1, count, FINE, *shape)),
+            self._empty(run, (1, count, 3, *shape)),
+            self._empty(run, (1, count, *shape)),
+            self._empty(run, (1, count, FINE, *shape)),
         )
 
         def glimpse_slice(rect: Rect) -> None:
@@ -168,8 +179,8 @@ class NetworkFuser:
             whole.luma[(..., *here)] = part.luma[(..., *inner)]
             whole.energies[(..., *here)] = part.energies[(..., *inner)]
 
-        for _ in self._each(glimpse_slice, slices):
-            tell()
+        for _ in self._each(run.work.of("glimpse", glimpse_slice), slices):
+            run.tell()
         return whole
 
     def _decode(
@@ -178,15 +189,16 @@ class NetworkFuser:
         pyramid: Pyramid,
         slices: Sequence[Rect],
         cache: AttentionCache,
-        tell: Callable[[], None],
+        run: _Run,
     ) -> Maps:
         """The network's maps of the whole picture, slice by slice."""
         count, *shape = seen.luma.shape[1:]
-        logits = self._empty((1, count, LOGITS, *shape))
-        gains = self._empty((1, BANDS, *shape))
+        logits = self._empty(run, (1, count, LOGITS, *shape))
+        gains = self._empty(run, (1, BANDS, *shape))
         whole = Rect(0, 0, shape[0] * GRID, shape[1] * GRID)
         overlap = -(-(self._network.overlap_px + COARSE_OVERLAP_PX) // GRID_PX) * GRID_PX
-        for rect in slices:
+
+        def decode_slice(rect: Rect) -> None:
             grown = rect.grown(overlap, whole)
             here, inner = _cut(rect, GRID), _cut(_within(rect, grown), GRID)
             rows, columns = _cut(grown, GRID)
@@ -199,7 +211,11 @@ class NetworkFuser:
             )
             logits[(..., *here)] = maps.logits[(..., *inner)]
             gains[(..., *here)] = maps.gains[(..., *inner)]
-            tell()
+
+        decode = run.work.of("decode", decode_slice)
+        for rect in slices:
+            decode(rect)
+            run.tell()
         return Maps(logits, gains)
 
     def _blend(
@@ -207,29 +223,31 @@ class NetworkFuser:
         bracket: Aligned,
         slices: Sequence[Rect],
         decided: tuple[Tensor, Maps],
-        depth: int,
-        tell: Callable[[], None],
-    ) -> NDArray[Any]:
-        """The fused pixels, slice by slice: (H, W, 3) uint8 or uint16."""
+        dtype: np.dtype[Any],
+        run: _Run,
+    ) -> Iterator[NDArray[Any]]:
+        """The fused pixels, slice by slice, in bands of full rows: (h, W, 3) uint8 or uint16."""
         coarse, maps = decided
-        dtype = np.uint8 if depth == 8 else np.uint16
-        fused = np.empty((bracket.crop.height, bracket.crop.width, 3), dtype)
+        height, width = bracket.crop.height, bracket.crop.width
+        for rows in _bands_of(slices, BAND_BYTES // (3 * dtype.itemsize * width)):
+            first = rows[0].top
+            band = np.empty((min(rows[-1].bottom, height) - first, width, 3), dtype)
 
-        def blend_slice(rect: Rect) -> None:
-            grown = rect.grown(OVERLAP_PX, bracket.padded)
-            cut = (..., *_cut(grown, GRID))
-            part = Maps(maps.logits[cut], maps.gains[cut])
-            pixels = self._arithmetic.blend_frames(
-                bracket.region(grown), coarse[cut], part, depth=depth
-            )
-            target = fused[rect.top : rect.bottom, rect.left : rect.right]
-            inner = _within(rect, grown)
-            rows = slice(inner.top, inner.top + target.shape[0])
-            target[...] = pixels[rows, inner.left : inner.left + target.shape[1]]
+            def blend_slice(rect: Rect, band: NDArray[Any] = band, first: int = first) -> None:
+                grown = rect.grown(OVERLAP_PX, bracket.padded)
+                cut = (..., *_cut(grown, GRID))
+                part = Maps(maps.logits[cut], maps.gains[cut])
+                pixels = self._arithmetic.blend_frames(
+                    bracket.region(grown), coarse[cut], part, depth=dtype.itemsize * 8
+                )
+                target = band[rect.top - first : rect.bottom - first, rect.left : rect.right]
+                inner = _within(rect, grown)
+                down = slice(inner.top, inner.top + target.shape[0])
+                target[...] = pixels[down, inner.left : inner.left + target.shape[1]]
 
-        for _ in self._each(blend_slice, slices):
-            tell()
-        return fused
+            for _ in self._each(run.work.of("blend", blend_slice), rows):
+                run.tell()
+            yield band
 
     def _each(self, work: Callable[[Rect], None], slices: Iterable[Rect]) -> Iterator[None]:
         """Runs `work` on every slice, on all cores where the slices' arithmetic is the CPU's."""
@@ -244,7 +262,9 @@ class NetworkFuser:
         finally:
             cv2.setNumThreads(threads)
 
-    def _empty(self, shape: tuple[int, ...]) -> Tensor:
+    def _empty(self, run: _Run, shape: tuple[int, ...]) -> Tensor:
+        if self._device.type == "cpu":
+            return torch.from_numpy(run.scratch.empty(shape))
         return torch.empty(shape, dtype=torch.float32, device=self._device)
 
 
@@ -278,14 +298,29 @@ def _cut(rect: Rect, grid: int) -> tuple[slice, slice]:
     )
 
 
-def _counter(on_slice: Callable[[int, int], None] | None, total: int) -> Callable[[], None]:
-    """A function that reports one slice more at each call."""
-    done = 0
+def _bands_of(slices: Sequence[Rect], most_rows: int) -> Iterator[Sequence[Rect]]:
+    """Slices of one picture, in bands of full rows: of at most so many, or one row of slices."""
+    start = 0
+    for at, rect in enumerate(slices):
+        if rect.top > slices[start].top and rect.bottom - slices[start].top > most_rows:
+            yield slices[start:at]
+            start = at
+    yield slices[start:]
 
-    def tell() -> None:
-        nonlocal done
-        done += 1
-        if on_slice is not None:
-            on_slice(done, total)
 
-    return tell
+class _Run:
+    """One bracket on its way: what its slices took, its large arrays, and whom to tell."""
+
+    def __init__(
+        self, work: SliceWork, on_slice: Callable[[int, int], None] | None, total: int
+    ) -> None:
+        self.work, self.scratch = work, Scratch()
+        self._on_slice, self._done, self._total = on_slice, 0, total
+
+    def tell(self) -> None:
+        """Reports one slice more."""
+        self._done += 1
+        if self._done % REST_SLICES == 0:
+            self.scratch.rest()
+        if self._on_slice is not None:
+            self._on_slice(self._done, self._total)

@@ -43,6 +43,9 @@ from mefuse.cli.options import (
     type=click.Path(path_type=str),
     help="Also write each frame as it was aligned, as TIFF.",
 )
+@click.option(
+    "--profile", is_flag=True, help="Print when each step and its slices ran; with --json in it."
+)
 @click.option("--null", is_flag=True, help="The list on standard input ends each path with NUL.")
 @overwrite_option
 @json_option
@@ -54,6 +57,7 @@ def fuse(
     reference: str | None,
     layers: bool,
     save_aligned: str | None,
+    profile: bool,
     null: bool,
     as_json: bool,
     quiet: bool,
@@ -84,8 +88,10 @@ def fuse(
 
         report = fuse_files(paths, target, settings=settings, on_progress=reporter.progress)
     reporter.summarise(report)
+    if profile and not as_json:
+        reporter.print_timeline(report)
     if as_json:
-        reporter.print_json(report)
+        reporter.print_json(report, timeline=profile)
 
 
 def _position(reference: str, paths: Sequence[str]) -> int:

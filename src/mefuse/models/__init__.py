@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mefuse.aligned import Aligned
+    from mefuse.bands import Bands
+    from mefuse.slicework import SliceWork
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,12 +27,15 @@ class Fused:
 
     `pixels` is (H, W, 3) uint8 or uint16 in the colour space of the frames; `cache_bytes` what
     its attention cache took, 0 without one; `slice_size` the slices' side in px, None where the
-    picture was fused whole.
+    picture was fused whole. Where it was asked for in bands, `bands` is the picture and
+    `pixels` is empty. `work` is what the slices took; it grows while bands are made.
     """
 
     pixels: NDArray[Any]
     cache_bytes: int = 0
     slice_size: int | None = None
+    bands: Bands | None = None
+    work: SliceWork | None = None
 
 
 class Fuser(Protocol):
@@ -51,6 +56,7 @@ class Fuser(Protocol):
         depth: int,
         slice_size: int | None,
         on_slice: Callable[[int, int], None] | None,
+        in_bands: bool = False,
     ) -> Fused:
         """Fuses a bracket.
 
@@ -59,6 +65,10 @@ class Fuser(Protocol):
             depth: 8 or 16 bits of the result.
             slice_size: side of a slice in px, a multiple of 64; None lets the model choose.
             on_slice: called with slices done and slices in all.
+            in_bands: give the picture in bands, for one that is too large to be held whole.
+
+        Raises:
+            DeviceError: the device's memory is too small.
         """
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mefuse.aligned import Aligned
+from mefuse.bands import Bands
 from mefuse.device import cuda_index
 from mefuse.errors import InputError
 from mefuse.models import Fused
@@ -36,6 +37,7 @@ class MertensFuser:
         depth: int,
         slice_size: int | None,  # noqa: ARG002  always the whole picture
         on_slice: Callable[[int, int], None] | None,
+        in_bands: bool = False,
     ) -> Fused:
         """Fuses a bracket whole; see `mefuse.models.Fuser.fuse` for the arguments."""
         warped = [_to_255(frame) for frame in bracket.whole()]
@@ -44,7 +46,12 @@ class MertensFuser:
         del warped
         if on_slice is not None:
             on_slice(1, 1)
-        return Fused(_to_integers(np.asarray(blended, np.float32), depth))
+        pixels = _to_integers(np.asarray(blended, np.float32), depth)
+        if in_bands:
+            return Fused(
+                pixels[:0], bands=Bands(pixels.shape, pixels.dtype, lambda: iter([pixels]))
+            )
+        return Fused(pixels)
 
 
 def load_fuser(name: str, *, device: str) -> MertensFuser:

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 from numpy.typing import NDArray
 
 from mefuse import colour, profiles
+from mefuse.bands import Bands
 from mefuse.errors import FormatError, WriteError
 from mefuse.frames import Exposure, Metadata
 from mefuse.landing import check_target, replacing, unwritable
@@ -66,7 +67,7 @@ class LinearLight:
 
 
 def write_picture(
-    pixels: NDArray[Any],
+    pixels: NDArray[Any] | Bands,
     target: Path | BinaryIO,
     *,
     format: str,
@@ -82,7 +83,8 @@ def write_picture(
     """Encodes the fused picture and stores it, whole or not at all.
 
     Args:
-        pixels: (H, W, 3) uint8 or uint16 RGB, in the colour space of `metadata.icc`.
+        pixels: (H, W, 3) uint8 or uint16 RGB, in the colour space of `metadata.icc`; in bands,
+            which are made as they are written, for TIFF.
         target: a path, or a binary stream, which gets the encoded bytes and is not closed.
         format: a name of `FORMATS`.
         quality: 1..100, of the lossy formats.
@@ -117,14 +119,19 @@ def write_picture(
 
 
 def _checked(
-    pixels: NDArray[Any], name: str, *, format: str, bits: int | None, layers: Sequence[Page]
+    pixels: NDArray[Any] | Bands,
+    name: str,
+    *,
+    format: str,
+    bits: int | None,
+    layers: Sequence[Page],
 ) -> OutputFormat:
     """The format and its bits, refused where these pixels do not go into it."""
-    if pixels.size == 0:
+    if 0 in pixels.shape:
         raise WriteError(f"{name}: the fused picture is empty; check the frames")
     depth = bits or pixels.dtype.itemsize * 8
     form = resolve_format("", format=format, depth=depth, source_is_16_bit=False)
-    check_size(form, *pixels.shape[:2], name=name)
+    check_size(form, pixels.shape[0], pixels.shape[1], name=name)
     if layers and form.name != "tiff":
         raise FormatError(f"{name}: {FORMATS[form.name].title} holds no layers; use .tiff")
     return form
@@ -134,7 +141,7 @@ def _checked(
 class _Job:
     """One picture on its way into a file."""
 
-    pixels: NDArray[Any]
+    picture: NDArray[Any] | Bands
     metadata: Metadata
     quality: int
     compression: Compression
@@ -172,7 +179,7 @@ class _Job:
         return lost
 
     def _pages(self) -> list[Page]:
-        return [Page(self.pixels, "fused"), *self.layers]
+        return [Page(self.picture, "fused"), *self.layers]
 
     def _write_encoded(self, file: BinaryIO) -> tuple[str, ...]:
         """The formats that are encoded in memory."""
@@ -180,6 +187,11 @@ class _Job:
         _storing(self.name, lambda: file.writelines(embedded.pieces))
         _storing(self.name, file.flush)
         return tuple(f"{self.name}: left out {what}" for what in embedded.lost)
+
+    @property
+    def pixels(self) -> NDArray[Any]:
+        """The picture in one piece, for formats that are encoded whole."""
+        return self.picture.whole() if isinstance(self.picture, Bands) else self.picture
 
     def _encoded(self) -> Embedded:
         from mefuse.write import jxl, opencv, png

@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mefuse.bands import Bands, in_rows
 from mefuse.exif import (
     EXIF_IFD,
     GPS_IFD,
@@ -61,7 +62,7 @@ _PAGE_OF_SEVERAL = 2  # NewSubfileType
 class Page:
     """One page: (H, W, 3) uint8 or uint16 pixels, and a name for a file of several."""
 
-    pixels: NDArray[Any]
+    pixels: NDArray[Any] | Bands
     name: str = ""
 
 
@@ -149,12 +150,16 @@ class _Writer:
             tags[INTEROP_IFD] = self._widened(tiff, tiff.directory_at(pointer))
         return self._offset(self._put_directory(tags))
 
-    def _layout(self, pixels: NDArray[Any]) -> Values:
+    def _layout(self, pixels: NDArray[Any] | Bands) -> Values:
         """Writes the pixels; the tags that say how they lie."""
         height, width, channels = pixels.shape
         tiled = height * width >= _TILED_FROM_PX
-        rows = _TILE_PX if tiled else max(1, _STRIP_BYTES // pixels[:1].nbytes)
-        chunks = _tiles(pixels) if tiled else _strips(pixels, rows)
+        rows = (
+            _TILE_PX
+            if tiled
+            else max(1, _STRIP_BYTES // (width * channels * pixels.dtype.itemsize))
+        )
+        chunks = _tiles(pixels) if tiled else in_rows(pixels, rows)
         places = self._put_chunks(chunks)
         offsets = self._offsets([at for at, _ in places])
         sizes = self._longs(*(size for _, size in places))
@@ -226,17 +231,11 @@ class _Writer:
 _ABOUT_YCBCR = frozenset((0x0211, 0x0214))  # coefficients and range of a JPEG; these pixels are RGB
 
 
-def _strips(pixels: NDArray[Any], rows: int) -> Iterator[NDArray[Any]]:
-    for top in range(0, len(pixels), rows):
-        yield pixels[top : top + rows]
-
-
-def _tiles(pixels: NDArray[Any]) -> Iterator[NDArray[Any]]:
+def _tiles(pixels: NDArray[Any] | Bands) -> Iterator[NDArray[Any]]:
     """Squares, those at the right and lower border filled up with the border."""
-    height, width = pixels.shape[:2]
-    for top in range(0, height, _TILE_PX):
-        for left in range(0, width, _TILE_PX):
-            tile = pixels[top : top + _TILE_PX, left : left + _TILE_PX]
+    for rows in in_rows(pixels, _TILE_PX):
+        for left in range(0, rows.shape[1], _TILE_PX):
+            tile = rows[:, left : left + _TILE_PX]
             below, right = _TILE_PX - tile.shape[0], _TILE_PX - tile.shape[1]
             yield np.pad(tile, ((0, below), (0, right), (0, 0)), "edge") if below or right else tile
 
