@@ -35,6 +35,7 @@ class Brighter:
         depth: int,
         slice_size: int | None,
         on_slice: Callable[[int, int], None] | None,
+        keep_weight_maps: bool = False,
     ) -> Fused:
         self.depths.append(depth)
         crop = bracket.crop

@@ -43,10 +43,11 @@ MAY_IMPORT = {
     "look": "depth gamut settings",
     "finish": "aligned bands errors look models settings",
     "series": "aligned errors finish frames models overview",
-    "blend": "gamut",
-    "blend_cpu": "blend features gamut",
-    "blend_device": "blend features",
-    "features": "blend",
+    "grid": "",
+    "blend": "gamut grid",
+    "features": "blend gamut grid",
+    "host": "cache gamut grid models scratch slices weights",
+    "torch_backend": "blend cache features grid models scratch slices",
     "profiles": "",
     "boxes": "",
     "jxl_header": "",
@@ -60,11 +61,11 @@ MAY_IMPORT = {
     "wholeness": "containers",
     "makernotes": "exif",
     "colour": "depth exif frames profiles",
-    "provenance": "bands depth exif_copy frames xmp",
+    "provenance": "bands depth exif_copy frames words xmp",
     "exposure": "frames overview",
     "noise": "",
     "decode": "boxes containers errors exif heif regions wholeness",
-    "raw": "containers errors exif exposure frames memory settings slices",
+    "raw": "containers decode errors exif exposure frames memory settings slices",
     "bracket": "errors exposure frames",
     "discover": "containers errors exif frames",
     "read": "bracket colour containers decode errors exif exposure frames raw settings",
@@ -79,10 +80,10 @@ MAY_IMPORT = {
     "write": "bands boxes colour containers errors exif exif_copy exif_layout frames landing "
     "profiles settings xmp",
     "deliver": "aligned bands colour depth errors frames profiles provenance settings write",
-    "models": "aligned bands blend cache device errors features slices slicework",
+    "models": "aligned bands cache device errors grid slices slicework",
     "weights": "errors models",
-    "stream": "aligned bands blend blend_cpu blend_device cache device features models scratch "
-    "slices slicework weights",
+    "stream": "aligned bands cache device grid host models scratch slices slicework "
+    "torch_backend weights",
     "fuse": "account align aligned clock colour coverage deliver depth discover errors finish "
     "frames models profiles provenance read report settings slices write",
     "group": "containers decode discover errors exif exposure frames makernotes plan raw settings",
@@ -91,36 +92,40 @@ MAY_IMPORT = {
     "batch": "clock containers errors exif fuse group landing memory models plan report settings "
     "weights wholeness write",
     "cluster": "batch errors fuse models settings",
-    "bench": "align aligned batch blend cache colour discover errors evaluate exposure finish fuse "
-    "gamut group landing metrics models plan read series settings slices stream synth train "
-    "transforms weights",
+    "words": "frames",
+    "reduced": "colour containers decode depth discover exif frames raw read settings wholeness",
+    "gallery": "batch clock discover errors frames landing reduced report slices warp words",
+    "contact": "align aligned bracket clock depth discover errors exposure finish frames fuse "
+    "ghosts models read reduced settings words write",
+    "bench": "align aligned batch cache colour discover errors evaluate exposure finish fuse "
+    "gamut grid group host landing metrics models plan read series settings slices stream synth "
+    "train transforms weights",
     "evaluate": "aligned coverage device discover errors finish frames metrics models read "
     "settings slices stream warp weights",
-    "cli": "batch cluster device errors evaluate fuse group models plan report settings slices "
-    "synth weights",
+    "cli": "batch cluster contact device errors evaluate fuse gallery group models plan report "
+    "settings slices synth weights",
 }
 STEPS = {"discover", "read", "align", "write"}
 HOME_OF = {  # library -> the only files that may import it
     "click": {"cli"},
     "rich": {"cli"},
     "distributed": {"cluster"},
+    "PIL": {"contact"},
     "rawpy": {"raw"},
-    "threadpoolctl": {"raw"},
+    "threadpoolctl": {"host", "raw"},
     "skimage": {"metrics"},
     "torch": {
         "blend",
-        "blend_cpu",
-        "blend_device",
         "features",
         "cache",
         "device",
         "metrics",
         "models",
-        "stream",
         "synth",
+        "torch_backend",
         "train",
-    }
-    | {"weights", "bench", "evaluate"},
+        "weights",
+    },
     "safetensors": {"weights"},
     "imagecodecs": {"colour", "heif", "write"},
     "pillow_heif": {"heif"},

@@ -11,7 +11,8 @@ import torch
 
 from mefuse import weights
 from mefuse.errors import InputError
-from mefuse.models.ipl import IPL, IPLConfig
+from mefuse.models.ipl import IPL
+from mefuse.models.ipl_config import IPLConfig
 from mefuse.synth.pictures import load_pictures
 from mefuse.train.data import draw_sample
 from mefuse.train.loop import Trainer, fuse_sample, schedule

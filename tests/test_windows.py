@@ -36,3 +36,9 @@ def test_many_planes_are_averaged_one_by_one(rng: np.random.Generator) -> None:
     assert box.shape == (2, 3, 13, 18)
     assert np.array_equal(box[1, 2].numpy(), box_of(maps[1, 2], 8))
     assert np.array_equal(gaussian[0, 1].numpy(), gaussian_of(maps[0, 1], 11, 1.5))
+
+
+def test_gradients_are_those_of_finite_differences(rng: np.random.Generator) -> None:
+    maps = torch.from_numpy(rng.normal(size=(2, 16, 19))).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: box_of_maps(x, 8), maps)
+    assert torch.autograd.gradcheck(lambda x: gaussian_of_maps(x, 11, 1.5), maps)

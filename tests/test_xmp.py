@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mefuse import xmp
+from mefuse.provenance import Making
 
 TRUE = xmp.Corrections(300, 200, "mefuse 1.2.3", "fused from a & b")
 GONE = xmp.Corrections(300, 200, "mefuse 1.2.3", "fused", strip_gps=True)
@@ -119,3 +120,9 @@ def test_mutated_packets_never_raise(data: st.DataObject) -> None:
         block[at] = value
     for true in (TRUE, GONE):
         assert b"mefuse 1.2.3" in xmp.finished(bytes(block), true)
+
+
+def test_names_that_no_xml_can_hold_are_told_readably() -> None:
+    note = Making("1", "ipl", ["caf\udce9.jpg", "a\x01<&>\n.jpg"]).note
+    assert note == "fused by model ipl from 2 frames: caf\ufffd.jpg, a\u2401<&>\u240a.jpg"
+    note.encode("utf-8")

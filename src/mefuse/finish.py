@@ -50,6 +50,7 @@ def fuse_with_look(
     slice_size: int | None = None,
     on_slice: Callable[[int, int], None] | None = None,
     in_bands: bool = False,
+    keep_weight_maps: bool = False,
 ) -> Fused:
     """Fuses a bracket and gives it its look.
 
@@ -62,6 +63,7 @@ def fuse_with_look(
         on_slice: see `models.Fuser.fuse`.
         in_bands: see `models.Fuser.fuse`; not for a picture of a series, whose key shows only when
             it is whole.
+        keep_weight_maps: see `models.Fuser.fuse`.
 
     Returns:
         What the model made, with pixels of that depth.
@@ -72,8 +74,9 @@ def fuse_with_look(
     check_look(look)
     deep = depth if look.is_neutral else 16
     fused = fuser.fuse(
-        bracket, depth=deep, slice_size=slice_size, on_slice=on_slice, in_bands=in_bands
-    )
+        bracket, depth=deep, slice_size=slice_size, on_slice=on_slice,
+        keep_weight_maps=keep_weight_maps, in_bands=in_bands,
+    )  # fmt: skip
     if fused.bands is not None:
         return replace(fused, bands=_finished(fused.bands, look, depth))
     key_ev = None if look.series_key_ev is None else key_of(fused, bracket)

@@ -80,7 +80,7 @@ class Fusion:
 
     def align(self) -> None:
         """Finds out how the frames lie on the reference, and what moved in them."""
-        self._alignments, self._aligned = _align_bracket(
+        self._alignments, self._aligned = align_bracket(
             self._bracket, settings=self._settings, clock=self._clock
         )
 
@@ -207,7 +207,7 @@ def fuse_pixels(
     fusing = 16 if _is_16_bit(bracket) else depth
     with _loading(settings) as loading:
         clock = Clock()
-        alignments, aligned = _align_bracket(bracket, settings=settings, clock=clock)
+        alignments, aligned = align_bracket(bracket, settings=settings, clock=clock)
         result = _fuse_bracket(
             alignments, aligned, loading.result, settings=settings, depth=fusing, clock=clock
         )
@@ -265,12 +265,12 @@ def load_model(settings: FuseSettings) -> Fuser:
 
 @contextmanager
 def _loading(settings: FuseSettings) -> Iterator[Future[Fuser]]:
-    """The model while it loads beside the reading: importing torch takes longer than decoding."""
+    """The model while it loads beside the reading: on a GPU, importing torch takes longer."""
     with ThreadPoolExecutor(1, thread_name_prefix="load") as pool:
         yield pool.submit(load_model, settings)
 
 
-def _align_bracket(
+def align_bracket(
     bracket: Bracket, *, settings: FuseSettings, clock: Clock
 ) -> tuple[tuple[Alignment, ...], Aligned]:
     """Aligns, finds the area to fuse and what moved in it."""

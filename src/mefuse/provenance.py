@@ -18,6 +18,7 @@ from mefuse import exif_copy, xmp
 from mefuse.bands import Bands
 from mefuse.depth import to_depth
 from mefuse.frames import Frame, Metadata
+from mefuse.words import readable
 
 Strip = Literal["gps", "all"]
 
@@ -45,7 +46,8 @@ class Making:
         """One line of history."""
         if self.aligned:
             return f"aligned with {len(self.names)} frames, not fused"
-        listed = ", ".join(self.names[:_MOST_NAMES])
+        # A name may hold what no XML can: bytes that are no UTF-8, control characters.
+        listed = ", ".join(map(readable, self.names[:_MOST_NAMES]))
         more = ", ..." if len(self.names) > _MOST_NAMES else ""
         return f"fused by model {self.model} from {len(self.names)} frames: {listed}{more}"
 

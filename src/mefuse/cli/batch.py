@@ -11,12 +11,12 @@ import click
 
 from mefuse.batch.names import DEFAULT_TEMPLATE
 from mefuse.cli import EXIT_FAILED, EXIT_PARTLY_FAILED
+from mefuse.cli.arguments import listed_paths
 from mefuse.cli.options import (
     fuse_settings,
     fusing_options,
     group_settings,
     grouping_options,
-    listed_paths,
     loudness_options,
     overwrite_option,
 )

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import click
 
+from mefuse.cli.arguments import listed_paths, output_target, reference_place
 from mefuse.cli.options import (
     fuse_settings,
     fusing_options,
     json_option,
-    listed_paths,
     loudness_options,
     overwrite_option,
 )
@@ -75,11 +72,13 @@ def fuse(
       find . -name '*.jpg' -print0 | mefuse fuse --null - -o - > fused.png
     """
     paths = listed_paths(frames, null=null, name="FRAMES")
-    position = None if reference is None else _position(reference, paths)
+    position = None if reference is None else reference_place(reference, paths)
     settings = replace(
         fuse_settings(options, reference=position), layers=layers, save_aligned=save_aligned
     )
-    target = _target(output, as_json=as_json)
+    if as_json and output == "-":
+        raise click.UsageError("--json and -o - would both write to standard output.")
+    target = output_target(output)
 
     from mefuse.cli.report import Reporter
 
@@ -92,30 +91,3 @@ def fuse(
         reporter.print_timeline(report)
     if as_json:
         reporter.print_json(report, timeline=profile)
-
-
-def _position(reference: str, paths: Sequence[str]) -> int:
-    """The index of the reference among the paths; a path that is given as written comes first."""
-    if reference in paths:
-        return paths.index(reference)
-    if reference.isascii() and reference.isdigit() and 1 <= int(reference) <= len(paths):
-        return int(reference) - 1
-    wanted = Path(reference).resolve()
-    for index, path in enumerate(paths):
-        if Path(path).resolve() == wanted:
-            return index
-    raise click.BadParameter(
-        f"{reference} is neither one of the frames nor a number from 1 to {len(paths)}.",
-        param_hint="--reference",
-    )
-
-
-def _target(output: str, *, as_json: bool) -> str | BinaryIO:
-    """The output's path, or standard output for -, which has to be a pipe or a file."""
-    if output != "-":
-        return output
-    if as_json:
-        raise click.UsageError("--json and -o - would both write to standard output.")
-    if sys.stdout.isatty():
-        raise click.UsageError("-o - writes a picture; send it to a file or a pipe.")
-    return sys.stdout.buffer

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mefuse.cli import EXIT_PARTLY_FAILED
+from mefuse.cli.arguments import listed_paths
 from mefuse.cli.options import (
     group_settings,
     grouping_options,
     json_option,
-    listed_paths,
     loudness_options,
     overwrite_option,
 )

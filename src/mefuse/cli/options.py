@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Literal, TypeVar, get_args
 
 import click
 
 from mefuse.cli import SHOW_TRACEBACK
-from mefuse.errors import InputError
 from mefuse.models import MODELS
 from mefuse.settings import (
     CONTRAST_LIMIT,
@@ -137,7 +134,7 @@ _LOOK = (
 )
 
 
-_FUSING = (
+_DECIDING = (
     click.option(
         "--model",
         type=click.Choice(list(MODELS)),
@@ -161,6 +158,11 @@ _FUSING = (
         metavar="auto|cpu|cuda[:N]",
         help="Where the network runs; a device asked for by name has to be there.",
     ),
+    *_LOOK,
+)
+
+_FUSING = (
+    *_DECIDING,
     click.option(
         "--slice-size",
         type=SliceSize(),
@@ -204,7 +206,6 @@ _FUSING = (
         type=click.Choice(get_args(Strip)),
         help="Metadata to leave out: positions, or all but the profile.  [default: none]",
     ),
-    *_LOOK,
     *_RAW,
 )
 
@@ -239,12 +240,37 @@ def fuse_settings(options: dict[str, Any], *, reference: int | None) -> FuseSett
             demosaic=options["demosaic"],
             half_size=options["half_size"],
         ),
-        look=LookSettings(
-            preset=options["look"],
-            exposure_ev=options["exposure"],
-            contrast=options["contrast"],
-            saturation=options["saturation"],
-        ),
+        look=_look_settings(options),
+    )
+
+
+def deciding_options(command: Command) -> Command:
+    """Adds what decides how a bracket is fused, whatever its file; see `deciding_settings`."""
+    for option in reversed(_DECIDING):
+        command = option(command)
+    return command
+
+
+def deciding_settings(options: dict[str, Any], *, reference: int | None) -> FuseSettings:
+    """The options of `deciding_options` and `overwrite_option` as the library takes them."""
+    return FuseSettings(
+        model=options["model"],
+        reference=reference,
+        align=not options["no_align"],
+        crop=not options["no_crop"],
+        ghost=options["ghost"],
+        device=options["device"],
+        overwrite=options["overwrite"],
+        look=_look_settings(options),
+    )
+
+
+def _look_settings(options: dict[str, Any]) -> LookSettings:
+    return LookSettings(
+        preset=options["look"],
+        exposure_ev=options["exposure"],
+        contrast=options["contrast"],
+        saturation=options["saturation"],
     )
 
 
@@ -292,27 +318,6 @@ def group_settings(options: dict[str, Any]) -> GroupSettings:
         gap_s=options["gap"],
         by_folder=options["by_folder"],
     )
-
-
-def listed_paths(paths: Sequence[str], *, null: bool, name: str) -> list[str]:
-    """The paths, with the list on standard input in the place of -; `name` is the argument's.
-
-    Raises:
-        InputError: the list is empty.
-    """
-    if "-" not in paths:
-        if null:
-            raise click.UsageError(f"--null needs - among {name}: the list on standard input.")
-        return list(paths)
-    if paths.count("-") > 1:
-        raise click.UsageError(f"- can stand among {name} only once.")
-    listed = sys.stdin.buffer.read().split(b"\0" if null else b"\n")
-    found = [os.fsdecode(path) for path in listed if path]
-    place = paths.index("-")
-    found = [*paths[:place], *found, *paths[place + 1 :]]
-    if not found:
-        raise InputError("standard input: no paths in the list; check the command before the pipe")
-    return found
 
 
 def overwrite_option(command: Command) -> Command:

@@ -66,7 +66,7 @@ class _Windows:
     gaussian: Callable[[Tensor], Tensor]
 
 
-_BY_TORCH = _Windows(partial(box_mean, size_px=PATCH_PX), _gaussian_mean)  # has a gradient
+_BY_TORCH = _Windows(partial(box_mean, size_px=PATCH_PX), _gaussian_mean)
 _BY_OPENCV = _Windows(
     partial(box_of_maps, size_px=PATCH_PX),
     partial(gaussian_of_maps, size_px=PATCH_PX, sigma_px=SIGMA_PX),
@@ -98,7 +98,7 @@ def _cross_moments(frames: Tensor, means: Tensor, average: Callable[[Tensor], Te
 
 
 @torch.no_grad()
-def _reference_of(frames: Tensor, windows: _Windows = _BY_TORCH) -> _Reference:
+def _reference_of(frames: Tensor, windows: _Windows) -> _Reference:
     """The desired structure of every patch, after eqs. 3-9 of the paper."""
     pixels = float(PATCH_PX**2)
     covariance = _cross_moments(frames, windows.box(frames), windows.box)
@@ -122,7 +122,7 @@ def _reference_of(frames: Tensor, windows: _Windows = _BY_TORCH) -> _Reference:
     return _Reference(frames, means, mix, variance)
 
 
-def _quality(reference: _Reference, fused: Tensor, windows: _Windows = _BY_TORCH) -> Tensor:
+def _quality(reference: _Reference, fused: Tensor, windows: _Windows) -> Tensor:
     """Mean structural agreement at one scale: (B,)."""
     mean = windows.gaussian(fused)
     variance = windows.gaussian(fused**2) - mean**2
@@ -153,11 +153,12 @@ def mef_ssim_scales(frames: Tensor, fused: Tensor, *, scales: int = SCALES) -> T
         (B, scales), at most 1.
     """
     frames, fused = frames - CENTRE, fused - CENTRE
+    windows = _BY_OPENCV if frames.device.type == "cpu" else _BY_TORCH
     scores = []
     for scale in range(scales):
         if scale:
             frames, fused = halved(frames), halved(fused)
-        scores.append(_quality(_reference_of(frames), fused))
+        scores.append(_quality(_reference_of(frames, windows), fused, windows))
     return torch.stack(scores, 1)
 
 

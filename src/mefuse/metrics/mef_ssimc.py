@@ -51,7 +51,8 @@ def mef_ssimc(frames: Tensor, fused: Tensor) -> Tensor:
     Returns:
         (B,), at most 1.
     """
-    box = partial(box_mean, size_px=PATCH_PX)
+    mean = box_of_maps if frames.device.type == "cpu" else box_mean
+    box = partial(mean, size_px=PATCH_PX)
     return _quality(frames, fused, whole=frames.mean((-3, -2, -1)), box=box)
 
 

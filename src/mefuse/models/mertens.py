@@ -9,7 +9,7 @@ doi:10.1109/PG.2007.17, as implemented by cv2.createMergeMertens.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -37,21 +37,22 @@ class MertensFuser:
         depth: int,
         slice_size: int | None,  # noqa: ARG002  always the whole picture
         on_slice: Callable[[int, int], None] | None,
+        keep_weight_maps: bool = False,
         in_bands: bool = False,
     ) -> Fused:
         """Fuses a bracket whole; see `mefuse.models.Fuser.fuse` for the arguments."""
         warped = [_to_255(frame) for frame in bracket.whole()]
         with _one_thread():
             blended = cv2.createMergeMertens().process(warped)
+        kept = _weight_maps(warped) if keep_weight_maps else None
         del warped
         if on_slice is not None:
             on_slice(1, 1)
         pixels = _to_integers(np.asarray(blended, np.float32), depth)
         if in_bands:
-            return Fused(
-                pixels[:0], bands=Bands(pixels.shape, pixels.dtype, lambda: iter([pixels]))
-            )
-        return Fused(pixels)
+            bands = Bands(pixels.shape, pixels.dtype, lambda: iter([pixels]))
+            return Fused(pixels[:0], weight_maps=kept, bands=bands)
+        return Fused(pixels, weight_maps=kept)
 
 
 def load_fuser(name: str, *, device: str) -> MertensFuser:
@@ -78,6 +79,21 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         cv2.setNumThreads(threads)
+
+
+def _weight_maps(frames: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
+    """The weights that MergeMertens gives frames before its pyramids smooth them: (N, H, W).
+
+    Contrast times saturation times well-exposedness, as the paper has them; OpenCV tells none.
+    """
+    weights = []
+    for frame in frames:
+        rgb = frame.astype(np.float32) / np.float32(255)
+        contrast = np.abs(cv2.Laplacian(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), cv2.CV_32F))
+        exposed = np.exp(-((rgb - 0.5) ** 2) / (2 * 0.2**2)).prod(2)
+        weights.append(contrast * rgb.std(2) * exposed + 1e-12)
+    stacked = np.asarray(weights, np.float32)
+    return np.asarray(stacked / stacked.sum(0), np.float32)
 
 
 def _to_255(pixels: NDArray[Any]) -> NDArray[Any]:

@@ -43,14 +43,14 @@ class Camera:
     @staticmethod
     def drawn(rng: np.random.Generator) -> Camera:
         """A camera such as photographers own, drawn at random."""
-        iso = 2.0 ** rng.uniform(-2, 2.5)
+        iso = 2.0 ** rng.uniform(-5.5, 2.5)
         return Camera(
             gamma=rng.uniform(1.8, 2.5),
             contrast=rng.uniform(0, 0.8),
             shoulder=float(rng.random() < 0.4) * rng.uniform(0.2, 1),
             read_noise=0.0007 * iso,
             shot_noise=0.0025 * math.sqrt(iso),
-            jpeg_quality=int(rng.integers(75, 99)) if rng.random() < 0.7 else None,
+            jpeg_quality=int(rng.integers(80, 100)) if rng.random() < 0.7 else None,
         )
 
     def expose(self, radiance: Tensor, gains: Tensor, *, noise: torch.Generator) -> Tensor:

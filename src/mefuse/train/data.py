@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mefuse.models.ipl import CELL_PX, Region
+from mefuse.models.ipl_config import CELL_PX, Region
 from mefuse.synth.camera import Camera
 from mefuse.synth.motion import moved
 from mefuse.synth.movers import Clock, Stage, draw_motion, surroundings
@@ -22,7 +22,7 @@ from mefuse.synth.scenes import Scene, draw_exposures, draw_scene
 from mefuse.synth.shots import View
 
 COUNTS = (2, 3, 4, 5, 7)
-COUNT_SHARES = (0.5, 0.32, 0.08, 0.07, 0.03)  # pairs and threes are what people shoot most
+COUNT_SHARES = (0.42, 0.38, 0.08, 0.08, 0.04)  # pairs and threes are what people shoot most
 SMALL_PX = (128, 192, 256, 384)
 LONGEST_S = 0.25  # of the brightest frame, where things move
 

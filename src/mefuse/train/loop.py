@@ -17,21 +17,23 @@ from torch import Tensor, nn
 from mefuse.blend import blend_coarse, blend_fine, build_pyramid, decompose
 from mefuse.cache import AttentionCache
 from mefuse.features import sense
-from mefuse.models.ipl import IPL, IPLConfig
+from mefuse.models.ipl import IPL
+from mefuse.models.ipl_config import IPLConfig
 from mefuse.synth.pictures import Picture, load_pictures
-from mefuse.train.data import Sample, draw_sample
+from mefuse.train.data import Sample
+from mefuse.train.feed import feed
 from mefuse.train.loss import fusion_loss
 from mefuse.train.optimiser import optimisers_of
 from mefuse.train.recipe import Recipe
 from mefuse.train.validation import CASES, Validation
-from mefuse.weights import save
+from mefuse.weights import load, save
 
 log = logging.getLogger("mefuse.train")
 
 
 def fuse_sample(network: IPL, sample: Sample) -> tuple[Tensor, Tensor]:
     """Fused luma (B, H, W) and chroma (B, 2, H, W) of a sample; the cache is not quantised."""
-    cache = AttentionCache(bits=32, budget_bytes=2**40)
+    cache: AttentionCache[Tensor] = AttentionCache(bits=32, budget_bytes=2**40)
     with torch.no_grad():
         small, detail = decompose(sample.small), decompose(sample.detail)
     network.prefill(*sense(sample.small, small), cache)
@@ -74,6 +76,8 @@ class Trainer:
         folder.mkdir(parents=True, exist_ok=True)
         if self.checkpoint.exists():
             self._resume()
+        seed = (recipe.seed, self.step)
+        self.samples = feed(self.train_pictures, recipe, seed=seed, device=device)
 
     def _resume(self) -> None:
         state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
@@ -84,6 +88,11 @@ class Trainer:
         self.step = int(state["step"])
         self.rng = np.random.default_rng([self.recipe.seed, self.step])
         log.info("resumed at step %d", self.step)
+
+    def start_from(self, network: IPL) -> None:
+        """Takes over the weights of a network of the recipe's sizes."""
+        for own in (self.network, self.averaged):
+            own.load_state_dict(network.state_dict())
 
     def save_checkpoint(self) -> None:
         """Writes everything that a later run needs to go on from here."""
@@ -99,19 +108,12 @@ class Trainer:
 
     def train_step(self) -> dict[str, float]:
         """One step; returns what the curve keeps of it."""
-        recipe = self.recipe
+        recipe, sample = self.recipe, next(self.samples)
         part = schedule(recipe, self.step)
         rates = (recipe.matrix_rate, recipe.learning_rate)
         for optimiser, rate in zip(self.optimisers, rates, strict=True):
             for group in optimiser.param_groups:
                 group["lr"] = rate * part
-        sample = draw_sample(
-            self.rng,
-            self.train_pictures,
-            brackets=recipe.brackets,
-            size_px=recipe.size_px,
-            motion=recipe.motion,
-        )
         luma, chroma = fuse_sample(self.network, sample)
         loss = fusion_loss(sample.detail, luma, chroma, recipe)
         self.network.zero_grad(set_to_none=True)
@@ -159,6 +161,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, required=True, help="folder of .hdr, .jpg, .png")
     parser.add_argument("--run", type=Path, required=True, help="folder of checkpoint and curve")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the weights file")
+    parser.add_argument("--start", type=Path, help="weights to start from instead of random ones")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop after so long")
     parser.add_argument("--validation-cases", type=int, default=CASES, help="per kind")
@@ -168,6 +171,8 @@ def main() -> None:
     pictures = load_pictures(given.pictures, device=given.device)
     cases = given.validation_cases
     trainer = Trainer(recipe, pictures, given.run, given.device, cases=cases)
+    if given.start is not None and trainer.step == 0:
+        trainer.start_from(load(given.start))
     score = trainer.run(given.minutes)
     notes = {"recipe": given.recipe.name, "steps": str(trainer.step)}
     notes |= {name: f"{value:.4f}" for name, value in score.items()}

@@ -1,0 +1,67 @@
+"""Samples for training: drawn ahead by a process of their own, each used as often as told.
+
+On a GPU samples are drawn there, by the training process itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, IterableDataset
+
+from mefuse.synth.pictures import Picture
+from mefuse.train.data import Sample, draw_sample
+from mefuse.train.recipe import Recipe
+
+AHEAD = 8  # samples that wait for their use
+POOL = 32  # samples among which the next one is chosen, where each is used more than once
+
+
+class Draws(IterableDataset[Sample]):
+    """An endless stream of samples, decided by the recipe and the seed."""
+
+    def __init__(self, pictures: Sequence[Picture], recipe: Recipe, seed: tuple[int, ...]) -> None:
+        super().__init__()
+        self.pictures, self.recipe, self.seed = pictures, recipe, seed
+
+    def __iter__(self) -> Iterator[Sample]:
+        torch.set_num_threads(1)
+        recipe, rng = self.recipe, np.random.default_rng(self.seed)
+        while True:
+            yield draw_sample(
+                rng,
+                self.pictures,
+                brackets=recipe.brackets,
+                size_px=recipe.size_px,
+                motion=recipe.motion,
+            )
+
+
+def feed(
+    pictures: Sequence[Picture], recipe: Recipe, *, seed: tuple[int, ...], device: str
+) -> Iterator[Sample]:
+    """Samples without end, each `recipe.uses` times and never twice in a row."""
+    drawn = Draws(pictures, recipe, seed)
+    stream: Iterator[Sample] = iter(drawn)
+    if device == "cpu":
+        stream = iter(DataLoader(drawn, batch_size=None, num_workers=1, prefetch_factor=AHEAD))
+    return _repeated(stream, recipe.uses, np.random.default_rng((*seed, 1)))
+
+
+def _repeated(stream: Iterator[Sample], uses: int, rng: np.random.Generator) -> Iterator[Sample]:
+    """Each of the stream's samples `uses` times, mixed with its neighbours."""
+    if uses == 1:
+        yield from stream
+        return
+    pool: list[tuple[Sample, int]] = []
+    while True:
+        while len(pool) < POOL:
+            pool.append((next(stream), uses))
+        index = int(rng.integers(len(pool)))
+        sample, left = pool[index]
+        pool[index] = (sample, left - 1)
+        if left == 1:
+            pool.pop(index)
+        yield sample
