@@ -97,13 +97,13 @@ MAY_IMPORT = {
     "gallery": "batch clock discover errors frames landing reduced report slices warp words",
     "contact": "align aligned bracket clock depth discover errors exposure finish frames fuse "
     "ghosts models read reduced settings words write",
-    "bench": "align aligned batch cache colour discover errors evaluate exposure finish fuse "
-    "gamut grid group host landing metrics models plan read series settings slices stream synth "
-    "train transforms weights",
+    "bench": "align aligned bands batch cache colour device discover errors evaluate exposure "
+    "finish frames fuse gamut grid group host landing memory metrics models plan read "
+    "report series settings slices stream synth train transforms weights write",
     "evaluate": "aligned coverage device discover errors finish frames metrics models read "
     "settings slices stream warp weights",
-    "cli": "batch cluster contact device errors evaluate fuse gallery group models plan report "
-    "settings slices synth weights",
+    "cli": "batch bench cluster contact device errors evaluate fuse gallery group models plan "
+    "report settings slices synth weights",
 }
 STEPS = {"discover", "read", "align", "write"}
 HOME_OF = {  # library -> the only files that may import it

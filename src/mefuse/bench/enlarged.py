@@ -71,14 +71,14 @@ class _Enlarged:
         for top in range(0, self._height, _BAND_ROWS):
             rows = min(_BAND_ROWS, self._height - top)
             y = (np.arange(top, top + rows) + 0.5) * (self._source.shape[0] / self._height) - 0.5
-            places = (
-                np.broadcast_to(x, (rows, self._width)),
-                np.broadcast_to(y.astype(np.float32)[:, None], (rows, self._width)),
+            columns, lines = (
+                np.ascontiguousarray(np.broadcast_to(axis, (rows, self._width)))
+                for axis in (x, y.astype(np.float32)[:, None])
             )
-            band = np.asarray(cv2.remap(
-                self._source, np.ascontiguousarray(places[0]), np.ascontiguousarray(places[1]),
-                cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE,
-            ))  # fmt: skip
+            remapped = cv2.remap(
+                self._source, columns, lines, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+            )
+            band = np.asarray(remapped, np.float32)
             at = top % _GRAIN_PX
             band += self._grain[at : at + rows]
             yield np.clip(np.rint(band, out=band), 0, 255, out=band).astype(np.uint8)
