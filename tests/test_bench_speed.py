@@ -13,6 +13,8 @@ import pytest
 import tifffile
 
 from mefuse.bench import enlarged, speed
+from mefuse.cli import main
+from mefuse.cli.bench import _case_line
 from mefuse.errors import InputError
 
 
@@ -23,7 +25,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_it_measures_a_bracket_that_it_makes_beside_opencv(tmp_path: Path) -> None:
     done = run(
-        *("--size", "320x240", "--count", "2", "--repeats", "2", "--warm-up", "0", "--json"),
+        *("--size", "320x240", "--count", "2", "--repeats", "1", "--warm-up", "0", "--json"),
         *("--folder", str(tmp_path), "--device", "cpu"),
     )
     assert done.returncode == 0, done.stderr
@@ -49,19 +51,29 @@ def test_it_measures_a_bracket_that_it_makes_beside_opencv(tmp_path: Path) -> No
     assert (tmp_path / "320x240-2-jpg" / "frame_2.jpg").exists()
 
 
-def test_given_frames_and_the_table(tmp_path: Path) -> None:
-    paths = enlarged.write_bracket(tmp_path, height=96, width=128, count=3, format="jpg")
-    done = run(*map(str, paths), "--repeats", "1", "--warm-up", "0", "--no-yardstick")
-    assert done.returncode == 0, done.stderr
-    *_, head, line = done.stdout.splitlines()
-    assert head.split()[:2] == ["size", "frames"]
-    assert line.split()[:2] == ["given", "3"]
-    assert line.endswith("not run")
+def test_given_frames_are_a_case_and_a_record_is_a_line(tmp_path: Path) -> None:
+    paths = enlarged.write_bracket(tmp_path, height=96, width=128, count=2, format="jpg")
+    case = speed.given_case(list(map(str, paths)))
+    assert (case.name, case.height, case.width, len(case.paths)) == ("given", 96, 128, 2)
+    spread = {"median": 0.5, "lowest": 0.4, "highest": 0.6}
+    seconds = dict.fromkeys(("read", "align", "fuse", "write", "total"), spread)
+    record = {
+        "size": "given", "frames": 2, "height": 1000, "width": 1000, "ratios": None,
+        "warm": {"seconds": seconds},
+        "process": {"process_s": spread, "peak_memory_bytes": 2**30},
+    }  # fmt: skip
+    words = _case_line(record).split()
+    assert words[:2] == ["given", "2"]
+    assert words[-5:] == ["0.500", "1024", "500.0", "not", "run"]
+    record["ratios"] = {"fuse": 0.5, "process": 0.8, "memory": 0.9}
+    assert _case_line(record).endswith("0.50, 0.80, 0.90")
 
 
 @pytest.mark.parametrize("arguments", [["--size", "5k"], ["--size", "0x9"], ["--count", "1"]])
 def test_what_means_nothing_is_refused(arguments: list[str]) -> None:
-    assert run(*arguments).returncode == 2
+    with pytest.raises(SystemExit) as ended:
+        main(["bench", *arguments])
+    assert ended.value.code == 2
 
 
 def test_a_command_that_fails_says_why(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ MAY_IMPORT = {
     "grid": "",
     "blend": "gamut grid",
     "features": "blend gamut grid",
-    "host": "cache gamut grid models scratch slices weights",
+    "host": "cache gamut grid memory models scratch slices weights",
     "torch_backend": "blend cache features grid models scratch slices",
     "profiles": "",
     "boxes": "",

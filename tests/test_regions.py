@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from mefuse import decode, fuse, overview, regions, scratch, stream
+from mefuse.discover import find_sources
 from mefuse.errors import ReadError
 from mefuse.fuse import fuse_files
+from mefuse.read import read_frame
 from mefuse.settings import FuseSettings, LookSettings
 from mefuse.synth.sample import make_sample
 from mefuse.write import tiff
@@ -208,3 +210,26 @@ def test_bands_are_made_one_by_one_and_a_failure_leaves_no_file(
         fuse_files(paths, tmp_path / "a.tif", settings=FuseSettings(slice_size=64))
     assert made == [64, 64, 64]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0.tif", "1.tif", "2.tif"]
+
+
+def test_frames_that_have_to_be_changed_first_are_held_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dark, bright = SHALLOW // 2 + 20, SHALLOW // 2 + 90
+    turned = saved(tmp_path / "turned.tif", dark, tile=(64, 64), extratags=[(274, 3, 1, 6, True)])
+    frame = read_frame(find_sources([turned])[0], by_regions=True)
+    assert isinstance(frame.pixels, np.ndarray)
+    assert np.array_equal(frame.pixels, np.rot90(dark, -1))
+    deep = np.multiply(bright, 257, dtype=np.uint16)
+    paths = [
+        saved(tmp_path / "shallow.tif", dark, tile=(64, 64)),
+        saved(tmp_path / "deep.tif", deep, tile=(64, 64)),
+    ]
+    settings = FuseSettings(align=False, overwrite=True)
+    target = tmp_path / "out.png"
+    by_regions = fuse_files(paths, target, settings=settings)
+    there = target.read_bytes()
+    monkeypatch.setattr(regions, "FROM_PX", 10**9)
+    assert fuse_files(paths, target, settings=settings).warnings == by_regions.warnings
+    assert any("8 bits among 16, promoted" in said for said in by_regions.warnings)
+    assert target.read_bytes() == there

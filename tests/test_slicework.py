@@ -14,13 +14,16 @@ from hypothesis import strategies as st
 
 from conftest import HandHeld
 from mefuse import fuse
+from mefuse.aligned import Aligned
 from mefuse.errors import DeviceError
 from mefuse.fuse import fuse_files
+from mefuse.host import backend
 from mefuse.host.backend import HostBackend
 from mefuse.memory import is_out_of_memory
 from mefuse.settings import FuseSettings
 from mefuse.slices import GRID_PX, Rect
 from mefuse.slicework import SliceWork, quarters
+from mefuse.stream import load_network_fuser
 
 
 class OutOfMemoryError(RuntimeError):
@@ -148,3 +151,21 @@ def test_a_timeline_has_steps_and_slices(hand_held: HandHeld, tmp_path: Path) ->
         assert all(within.start_s <= e.start_s <= e.end_s <= within.end_s for e in found)
     assert "timeline" not in report.to_json()
     assert len(report.to_json(timeline=True)["timeline"]) == len(report.timeline)
+
+
+@pytest.mark.parametrize(
+    ("free", "expected"), [(None, 512), (2**34, 512), (2**26, 256), (1000, 64)]
+)
+def test_the_slices_side_follows_the_free_memory(
+    monkeypatch: pytest.MonkeyPatch, free: int | None, expected: int
+) -> None:
+    monkeypatch.setattr(backend, "available_memory_bytes", lambda: free)
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    fuser = load_network_fuser("ipl", device="cpu")
+    pair = [np.full((70, 90, 3), level, np.uint8) for level in (60, 160)]
+    bracket = Aligned.of(pair, reference=0, ghost="off")
+    fused = fuser.fuse(bracket, depth=8, slice_size=None, on_slice=None)
+    assert fused.slice_size == expected
+    asked = fuser.fuse(bracket, depth=8, slice_size=256, on_slice=None)
+    assert asked.slice_size == 256
+    assert np.array_equal(asked.pixels, fused.pixels)

@@ -68,6 +68,9 @@ class Backend(Protocol):
     def overlap_px(self) -> int:
         """Pixels around a region that the network's maps depend on."""
 
+    def fits(self, slice_px: int, count: int) -> bool:
+        """Whether there is room for slices of that side of so many frames, as many as at once."""
+
     def empty(self, shape: tuple[int, ...], scratch: Scratch) -> Array:
         """A grid to be filled; in host memory, of what `scratch` gives."""
 
@@ -141,7 +144,7 @@ class NetworkFuser:
         in_bands: bool = False,
     ) -> Fused:
         """Fuses a bracket; see `models.Fuser`."""
-        size = slice_size or SLICE_PX
+        size = slice_size or self._fitting_px(len(bracket.frames))
         whole = (bracket.padded.height, bracket.padded.width)
         slices = list(slices_of(*whole, size))
         wide = list(even_slices_of(*whole, size * DECODE_FACTOR))
@@ -165,6 +168,13 @@ class NetworkFuser:
         if in_bands:
             return Fused(np.empty((0, 0, 3), dtype), cache.nbytes, size, kept, bands, run.work)
         return Fused(bands.whole(), cache.nbytes, size, kept, work=run.work)
+
+    def _fitting_px(self, count: int) -> int:
+        """The slices' side for so many frames, by what is free on the device."""
+        size = SLICE_PX
+        while size > GRID_PX and not self._backend.fits(size + 2 * OVERLAP_PX, count):
+            size //= 2
+        return size
 
     def _prefill(self, bracket: Aligned, cache: AttentionCache[Array]) -> None:
         """Shows the network the whole bracket, small."""

@@ -30,6 +30,9 @@ from mefuse.models.ipl_config import Region
 from mefuse.scratch import Scratch
 from mefuse.slices import Rect
 
+SLICE_BYTES_PER_PX = 256  # of each frame: its float32 planes, bands, energies and weights; a bound
+SLICES_SHARE = 0.5  # of the free memory
+
 Energies = Sequence[tuple[Tensor, Tensor]]
 
 
@@ -69,6 +72,13 @@ class TorchBackend:
     def overlap_px(self) -> int:
         """Pixels around a region that the network's maps depend on."""
         return self._network.overlap_px
+
+    def fits(self, slice_px: int, count: int) -> bool:
+        """Whether there is room for a slice of that side of so many frames."""
+        if self._device.type != "cuda":
+            return True
+        free, _ = torch.cuda.mem_get_info(self._device)
+        return slice_px**2 * count * SLICE_BYTES_PER_PX <= free * SLICES_SHARE
 
     def empty(self, shape: tuple[int, ...], scratch: Scratch) -> Tensor:  # noqa: ARG002
         """A grid to be filled; one bracket."""
