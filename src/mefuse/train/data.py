@@ -45,6 +45,10 @@ class Sample:
     region: Region  # of the detail in the whole, in cells
     moving: Truth | None = None  # where things move between the frames; None: nowhere
 
+    def to(self, device: str) -> Sample:
+        """The same on a device, without the truth about motion."""
+        return Sample(self.detail.to(device), self.small.to(device), self.region)
+
 
 def draw_sample(
     rng: np.random.Generator,
