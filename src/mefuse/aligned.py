@@ -98,9 +98,16 @@ class Aligned:
         """
         frames = self._kept.pop(rect, None) or self._corrected(rect)
         each = sum(frame.nbytes for frame in frames)
-        if keep and (len(self._kept) + 1) * each <= KEEP_BYTES:
+        held = all(isinstance(frame, np.ndarray) for frame in self.frames)
+        if keep and held and (len(self._kept) + 1) * each <= KEEP_BYTES:
             self._kept[rect] = frames
         return frames
+
+    def rest(self) -> None:
+        """Lets go of what frames that are read by regions hold in memory; no region changes."""
+        for frame in self.frames:
+            if not isinstance(frame, np.ndarray):
+                frame.rest()
 
     def whole(self) -> list[NDArray[Any]]:
         """The whole crop of all frames: (h, w, 3) each."""

@@ -120,6 +120,11 @@ class TiffRegions:
         """See `overview.overview_of`; the one time that all is read."""
         return reduce_whole(self)
 
+    def rest(self) -> None:
+        """Lets go of the decoded parts."""
+        with self._lock:
+            self._parts.clear()
+
     def __len__(self) -> int:
         return self.shape[0]
 

@@ -152,6 +152,7 @@ class NetworkFuser:
         cache: AttentionCache[Array] = AttentionCache(bits=self._cache_bits)
         self._prefill(bracket, cache)
         seen = self._glimpse(bracket, slices, run)
+        bracket.rest()
         pyramid = self._backend.build_pyramid(seen.luma)
         maps = self._decode(seen, pyramid, wide, cache, run)
         coarse = self._backend.blend_coarse(pyramid, maps)
@@ -159,6 +160,7 @@ class NetworkFuser:
         if keep_weight_maps:
             kept = self._backend.weight_maps(seen.energies, pyramid, maps)
         del seen, pyramid
+        run.scratch.rest()
         dtype = np.dtype(np.uint8 if depth == 8 else np.uint16)
         bands = Bands(
             (bracket.crop.height, bracket.crop.width, 3),
@@ -232,6 +234,7 @@ class NetworkFuser:
             maps.gains[(..., *here)] = part.gains[(..., *inner)]
 
         for _ in self._backend.each(run.work.of("decode", decode_slice), slices):
+            run.scratch.rest()  # these slices are wide: each passes over much of the maps
             run.tell()
         return maps
 
