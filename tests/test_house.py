@@ -74,18 +74,20 @@ MAY_IMPORT = {
     "align": "coverage errors registration transforms views",
     "warp": "errors slices",
     "response": "",
-    "ghosts": "response settings slices",
-    "aligned": "ghosts overview settings slices warp",
+    "ghosts": "response slices",
+    "ghost_search": "ghosts response settings",
+    "aligned": "ghost_search ghosts overview settings slices warp",
     "landing": "errors",
     "write": "bands boxes colour containers errors exif exif_copy exif_layout frames landing "
     "profiles settings xmp",
-    "deliver": "aligned bands colour depth errors frames profiles provenance settings write",
+    "maps": "aligned errors ghosts landing models slices",
+    "deliver": "aligned bands colour depth errors frames maps profiles provenance settings write",
     "models": "aligned bands cache device errors grid slices slicework",
     "weights": "errors models",
     "stream": "aligned bands cache device grid host models scratch slices slicework "
     "torch_backend weights",
     "fuse": "account align aligned clock colour coverage deliver depth discover errors finish "
-    "frames models profiles provenance read report settings slices write",
+    "frames maps models profiles provenance read report settings slices write",
     "group": "containers decode discover errors exif exposure frames makernotes plan raw settings",
     "synth": "errors frames write",
     "train": "blend cache errors features metrics models synth weights",
@@ -97,9 +99,9 @@ MAY_IMPORT = {
     "gallery": "batch clock discover errors frames landing reduced report slices warp words",
     "contact": "align aligned bracket clock depth discover errors exposure finish frames fuse "
     "ghosts models read reduced settings words write",
-    "bench": "align aligned bands batch cache colour device discover errors evaluate exposure "
-    "finish frames fuse gamut grid group host landing memory metrics models plan read "
-    "report series settings slices stream synth train transforms weights write",
+    "bench": "align aligned bands batch cache colour coverage device discover errors evaluate "
+    "exposure finish frames fuse gamut grid group host landing memory metrics models plan "
+    "read report series settings slices stream synth train transforms warp weights write",
     "evaluate": "aligned coverage device discover errors finish frames metrics models read "
     "settings slices stream warp weights",
     "cli": "batch bench cluster contact device errors evaluate fuse gallery group models plan "

@@ -26,6 +26,7 @@ from mefuse.depth import to_depth
 from mefuse.errors import DeviceError, FormatError, InputError
 from mefuse.finish import can_be_in_bands, check_look, fuse_with_look
 from mefuse.frames import Bracket
+from mefuse.maps import Maps
 from mefuse.models import Fused, Fuser, find_model, load_fuser
 from mefuse.provenance import Making
 from mefuse.report import FuseReport
@@ -102,6 +103,7 @@ class Fusion:
         wanted = in_bands or deliver.wants_frames(self._settings)
         frames = self._aligned.frames if wanted else ()
         self._layers = self._aligned if deliver.wants_frames(self._settings) else None
+        self._maps = Maps.of(self._result.fused, self._aligned)
         self._bracket = _without_pixels(self._bracket)
         del self._aligned
         self._picture = self._result.fused.bands or self._result.fused.pixels
@@ -130,11 +132,13 @@ class Fusion:
                 form=self._form,
                 bracket=self._bracket,
                 aligned=self._layers,
+                maps=self._maps,
                 making=_making(self._bracket, self._settings),
                 settings=self._settings,
             )
-        del self._layers, self._picture
-        fused = replace(self._result.fused, pixels=_NO_PIXELS, bands=None)
+        self._layers = self._maps = None
+        del self._picture
+        fused = replace(self._result.fused, pixels=_NO_PIXELS, bands=None, weight_maps=None)
         self._result = replace(self._result, fused=fused)
 
     def report(self) -> FuseReport:
@@ -227,8 +231,7 @@ def _check(output: Output, settings: FuseSettings) -> None:
         raise FormatError(f"{_name_of(output)}: only TIFF holds layers; use .tiff")
     if isinstance(output, str | Path):
         write.check_target(Path(output), settings.overwrite)
-    if settings.save_aligned is not None:
-        deliver.check_folder(Path(settings.save_aligned), overwrite=settings.overwrite)
+    deliver.check_folders(settings)
 
 
 def _form(output: Output, settings: FuseSettings, *, is_16_bit: bool) -> write.OutputFormat:
@@ -318,6 +321,7 @@ def _fuse_bracket(
             depth=depth,
             slice_size=_slice_size(settings, aligned.crop),
             on_slice=lambda done, total: clock.tell("fuse", done, total),
+            keep_weight_maps=settings.save_maps is not None,
             in_bands=in_bands,
         )
 
