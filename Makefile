@@ -48,8 +48,8 @@ format: $(READY)  ## formats the code and mends what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(READY)  ## measures alignment on synthetic hand-held brackets
-	$(BIN)/python -m mefuse.bench.alignment --count 5 --seed 1
+bench: $(READY)  ## measures every step, time and memory, beside plain OpenCV
+	$(BIN)/mefuse bench --quick
 
 picture: demo  ## the README's pictures, docs/demo.jpg and docs/looks.jpg
 	$(BIN)/python docs/make_picture.py demo/room_*.jpg demo/fused.png docs/demo.jpg

@@ -62,7 +62,7 @@ def test_a_hand_held_bracket_end_to_end(hand_held: HandHeld, tmp_path: Path) -> 
         assert _corner_error(np.array(frame.transform), truth) < 0.5
     assert report.frames[0].shift_px > 2
     assert report.frames[1].method == "reference"
-    assert set(report.seconds) == {"read", "align", "ghosts", "fuse", "write", "total"}
+    assert set(report.seconds) == {"read", "align", "ghosts", "load", "fuse", "write", "total"}
     assert report.seconds["total"] >= sum(report.seconds.values()) / 2
     assert report.peak_memory_bytes is None or report.peak_memory_bytes > 20 << 20
     assert report.warnings == ()
@@ -135,6 +135,7 @@ def test_progress_tells_every_step_to_its_end(hand_held: HandHeld, fake: FakeFus
         "read",
         "align",
         "ghosts",
+        "load",
         "fuse",
         "write",
     ]

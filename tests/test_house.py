@@ -27,23 +27,29 @@ MAY_IMPORT = {
     "clock": "",
     "memory": "",
     "transforms": "",
-    "views": "",
+    "views": "overview",
     "metrics": "errors",
     "report": "slices",
+    "bands": "",
+    "overview": "",
+    "scratch": "",
+    "slicework": "errors memory slices",
+    "regions": "errors overview",
+    "account": "align clock frames memory models report settings slices",
     "device": "errors",
     "cache": "errors",
     "depth": "",
     "gamut": "",
     "look": "depth gamut settings",
-    "finish": "aligned errors look models settings",
+    "finish": "aligned bands errors look models settings",
     "evening": "",
     "neighbours": "",
-    "series": "aligned evening finish frames gamut look models neighbours",
+    "series": "aligned evening finish frames gamut look models neighbours overview",
     "grid": "",
     "blend": "gamut grid",
     "features": "blend gamut grid",
-    "host": "cache gamut grid models slices weights",
-    "torch_backend": "blend cache features grid models slices",
+    "host": "cache gamut grid memory models scratch slices weights",
+    "torch_backend": "blend cache features grid models scratch slices",
     "profiles": "",
     "boxes": "",
     "jxl_header": "",
@@ -57,10 +63,10 @@ MAY_IMPORT = {
     "wholeness": "containers",
     "makernotes": "exif",
     "colour": "depth exif frames profiles",
-    "provenance": "depth exif_copy frames words xmp",
-    "exposure": "frames",
+    "provenance": "bands depth exif_copy frames words xmp",
+    "exposure": "frames overview",
     "noise": "",
-    "decode": "boxes containers errors exif heif wholeness",
+    "decode": "boxes containers errors exif heif regions wholeness",
     "raw": "containers decode errors exif exposure frames memory settings slices",
     "bracket": "errors exposure frames",
     "discover": "containers errors exif frames",
@@ -72,19 +78,20 @@ MAY_IMPORT = {
     "response": "",
     "ghosts": "response slices",
     "ghost_search": "ghosts response settings",
-    "aligned": "ghost_search ghosts settings slices warp",
+    "aligned": "ghost_search ghosts overview settings slices warp",
     "landing": "errors",
-    "write": "boxes colour containers errors exif exif_copy exif_layout frames landing profiles "
-    "xmp",
+    "write": "bands boxes colour containers errors exif exif_copy exif_layout frames landing "
+    "profiles settings xmp",
     "maps": "aligned errors ghosts landing models slices",
-    "deliver": "aligned colour depth errors frames maps profiles provenance settings write",
-    "models": "aligned blend cache device errors features grid levels slices",
+    "deliver": "aligned bands colour depth errors frames maps profiles provenance settings write",
+    "models": "aligned bands blend cache device errors features grid levels slices slicework",
     "weights": "errors landing models",
     "levels": "blend cache",
-    "level_stream": "aligned blend cache device levels models slices weights",
-    "stream": "aligned cache device grid host models slices torch_backend weights",
-    "fuse": "align aligned clock colour coverage deliver depth discover errors finish frames maps "
-    "memory models profiles provenance read report settings slices write",
+    "level_stream": "aligned bands blend cache device levels models slices weights",
+    "stream": "aligned bands cache device grid host models scratch slices slicework torch_backend "
+    "weights",
+    "fuse": "account align aligned clock colour coverage deliver depth discover errors finish "
+    "frames maps models profiles provenance read report settings slices write",
     "group": "containers decode discover errors exif exposure frames makernotes plan raw settings",
     "synth": "errors frames landing write",
     "train": "blend cache errors features landing metrics models synth weights",
@@ -96,13 +103,13 @@ MAY_IMPORT = {
     "gallery": "batch clock discover errors frames landing reduced report slices warp words",
     "contact": "align aligned bracket clock depth discover errors exposure finish frames fuse "
     "ghosts models read reduced settings words write",
-    "bench": "align aligned batch cache colour coverage discover errors evaluate exposure finish "
-    "frames fuse gamut grid group host landing metrics models plan read series settings slices "
-    "stream synth train transforms warp weights",
+    "bench": "align aligned bands batch cache colour coverage device discover errors evaluate "
+    "exposure finish frames fuse gamut grid group host landing memory metrics models plan read "
+    "report series settings slices stream synth train transforms warp weights write",
     "evaluate": "aligned coverage device discover errors finish frames metrics models read "
     "settings slices stream warp weights",
-    "cli": "batch cluster contact device errors evaluate fuse gallery group models plan report "
-    "settings slices synth weights",
+    "cli": "batch bench cluster contact device errors evaluate fuse gallery group models plan "
+    "report settings slices synth weights",
 }
 STEPS = {"discover", "read", "align", "write"}
 HOME_OF = {  # library -> the only files that may import it

@@ -11,7 +11,8 @@ from __future__ import annotations
 import io
 import logging
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from mefuse import boxes, containers, exif
 from mefuse.errors import ReadError
 from mefuse.heif import decode_avif, decode_heif, decode_jxl
+from mefuse.regions import TiffRegions, serves
 from mefuse.wholeness import is_whole
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
@@ -161,12 +163,47 @@ def _decode_tiff(data: bytes, name: str) -> Decoded:
                 pixels = _tiff_pixels(page)
             else:  # LZW, PackBits, JPEG; OpenCV rotates a TIFF whatever its flags say
                 pixels = _decode_with_opencv(exif.with_neutral_orientation(data), name, kind="tiff")
-            warnings = _tiff_warnings(data, page, name)
+            warnings = _tiff_warnings(io.BytesIO(data), page, name)
     except ReadError:
         raise
     except Exception as err:  # tifffile raises whatever a damaged file leads it to
         raise ReadError(f"{name}: {_COPY_AGAIN}") from err
     return Decoded(_checked(pixels, name), warnings)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Regions:
+    """A TIFF's pixels as stored, to be read region by region; and what is lost by that."""
+
+    pixels: Any
+    warnings: tuple[str, ...] = ()
+
+
+def open_tiff_regions(path: Path) -> Regions | None:
+    """The first picture of a large TIFF in tiles or strips; None for every other file.
+
+    Raises:
+        ReadError: the file is damaged, or of a pixel type that mefuse does not read.
+    """
+    name = str(path)
+    try:
+        with path.open("rb") as file:
+            if containers.kind_of(file.read(containers.HEADER_BYTES)) != "tiff":
+                return None
+            file.seek(0)
+            with tifffile.TiffFile(file) as tiff:
+                page = tiff.pages[0]
+                if not isinstance(page, tifffile.TiffPage) or not serves(page):
+                    return None
+                _check_tiff(page, name, file_bytes=path.stat().st_size)
+                return Regions(TiffRegions(path, page), _tiff_warnings(file, page, name))
+    except ReadError:
+        raise
+    except OSError as err:
+        reason = (err.strerror or str(err)).lower()
+        raise ReadError(f"{name}: cannot be read ({reason}); check the file") from err
+    except Exception as err:  # tifffile raises whatever a damaged file leads it to
+        raise ReadError(f"{name}: {_COPY_AGAIN}") from err
 
 
 def _check_tiff(page: tifffile.TiffPage, name: str, *, file_bytes: int) -> None:
@@ -203,11 +240,11 @@ def _tiff_pixels(page: tifffile.TiffPage) -> NDArray[Any]:
     return np.ascontiguousarray(np.broadcast_to(native, (*native.shape[:2], 3)))
 
 
-def _tiff_warnings(data: bytes, page: tifffile.TiffPage, name: str) -> tuple[str, ...]:
+def _tiff_warnings(file: BinaryIO, page: tifffile.TiffPage, name: str) -> tuple[str, ...]:
     warnings = _alpha_warning(name) if page.extrasamples else ()
-    following = exif.TiffReader(io.BytesIO(data)).following()
+    following = exif.TiffReader(file).following()
     kind = following.get(0x00FE)  # NewSubfileType: bit 0 marks a reduced copy, no page of its own
-    reduced = kind is not None and exif.TiffReader(io.BytesIO(data)).numbers(kind) == [1.0]
+    reduced = kind is not None and exif.TiffReader(file).numbers(kind) == [1.0]
     if following and not reduced:
         warnings = (*warnings, f"{name}: has several pages, only the first is used")
     return warnings

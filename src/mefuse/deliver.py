@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mefuse import colour, profiles, provenance, write
 from mefuse.aligned import Aligned
+from mefuse.bands import Bands
 from mefuse.depth import to_depth
 from mefuse.errors import WriteError
 from mefuse.frames import Bracket, Frame
@@ -69,7 +70,7 @@ def _check_folder(folder: Path, what: str, *, overwrite: bool) -> None:
 
 
 def deliver(
-    fused: Pixels,
+    fused: Pixels | Bands,
     output: Path | BinaryIO,
     *,
     name: str,
@@ -83,7 +84,7 @@ def deliver(
     """Writes the fused picture as the settings ask for it, and the aligned frames if they do.
 
     Args:
-        fused: (H, W, 3) uint8 or uint16 in the reference's profile.
+        fused: (H, W, 3) uint8 or uint16 in the reference's profile; in bands for TIFF alone.
         output: a path, or a binary stream.
         name: what messages call the output.
         form: format and bits of the file.
@@ -101,7 +102,7 @@ def deliver(
     target, warnings = _target(reference, form, settings)
     bits = 8 if form.depth == 8 else 16
     if form.name != "exr":
-        fused = to_depth(colour.converted(fused, source=source, target=target), bits)
+        fused = _expressed(fused, bits, source=source, target=target)
     metadata = provenance.metadata_of_fused(
         reference,
         fused,
@@ -117,6 +118,7 @@ def deliver(
         name=name,
         format=form.name,
         quality=settings.quality,
+        compression=settings.compression,
         metadata=metadata,
         overwrite=settings.overwrite,
         bits=form.depth,
@@ -129,6 +131,20 @@ def deliver(
         stems = [_numbered(index, frame) for index, frame in enumerate(bracket.frames)]
         maps.save(Path(settings.save_maps), stems, overwrite=settings.overwrite)
     return Delivery(_named(form, target), (*warnings, *lost))
+
+
+def _expressed(
+    fused: Pixels | Bands, bits: int, *, source: bytes | None, target: bytes | None
+) -> Pixels | Bands:
+    """The fused pixels in the profile and depth of the file."""
+
+    def change(pixels: Pixels, top: int) -> Pixels:
+        converted = colour.converted(pixels, source=source, target=target, top=top)
+        return to_depth(converted, bits, top=top)
+
+    if isinstance(fused, Bands):
+        return fused.changed(change, np.dtype(np.uint8 if bits == 8 else np.uint16))
+    return change(fused, 0)
 
 
 def _target(
@@ -220,6 +236,7 @@ def _save_aligned(
             folder / f"{_numbered(index, frame)}.tif",
             format="tiff",
             quality=settings.quality,
+            compression=settings.compression,
             metadata=metadata,
             overwrite=settings.overwrite,
         )

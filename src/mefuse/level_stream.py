@@ -23,6 +23,7 @@ from torch import Tensor
 
 from mefuse import weights
 from mefuse.aligned import Aligned
+from mefuse.bands import Bands
 from mefuse.blend import luma_chroma, to_rgb, within_gamut
 from mefuse.cache import AttentionCache
 from mefuse.device import resolve_device
@@ -69,6 +70,7 @@ class LevelFuser:
         slice_size: int | None,
         on_slice: Callable[[int, int], None] | None,
         keep_weight_maps: bool = False,
+        in_bands: bool = False,
     ) -> Fused:
         """Fuses a bracket; see `models.Fuser`."""
         size = slice_size or SLICE_PX
@@ -89,6 +91,9 @@ class LevelFuser:
         pixels = self._fuse_pixels(
             bracket, (levels[0], fused), depth, slices=slices[0], cache=cache, tell=tell
         )
+        if in_bands:
+            bands = Bands(pixels.shape, pixels.dtype, lambda: iter([pixels]))
+            return Fused(pixels[:0], cache.nbytes, size, kept, bands)
         return Fused(pixels, cache.nbytes, size, kept)
 
     def _halved(self, bracket: Aligned, slices: Sequence[Rect], tell: Callable[[], None]) -> Tensor:

@@ -100,7 +100,9 @@ def measure_key(fused: NDArray[Any], reference: NDArray[Any]) -> float:
     return float(np.median(stops))
 
 
-def apply_look(pixels: NDArray[Any], rendering: Rendering, *, depth: int) -> NDArray[Any]:
+def apply_look(
+    pixels: NDArray[Any], rendering: Rendering, *, depth: int, top: int = 0
+) -> NDArray[Any]:
     """Renders a picture.
 
     Args:
@@ -108,6 +110,7 @@ def apply_look(pixels: NDArray[Any], rendering: Rendering, *, depth: int) -> NDA
             smooth sky must not band.
         rendering: what to do.
         depth: 8 or 16 bits of the result, dithered where that is fewer.
+        top: the row of the picture at which `pixels` begins, for pictures in parts.
 
     Returns:
         uint8 or uint16; the same array where there is nothing to do.
@@ -116,11 +119,13 @@ def apply_look(pixels: NDArray[Any], rendering: Rendering, *, depth: int) -> NDA
         Strips on all cores; beside the result it holds a strip in float32 per core.
     """
     if rendering.is_neutral:
-        return to_depth(pixels, depth)
+        return to_depth(pixels, depth, top=top)
     dtype = np.uint8 if depth == 8 else np.uint16
     rendered = pixels if pixels.dtype == dtype else np.empty(pixels.shape, dtype)
     height, width = pixels.shape[:2]
-    render = partial(_render_rows, pixels, rendered, _curves(rendering), rendering.saturation)
+    render = partial(
+        _render_rows, pixels, rendered, _curves(rendering), rendering.saturation, top=top
+    )
     each = max(_STRIP_PIXELS // width, 1)
     strips = [slice(top, min(top + each, height)) for top in range(0, height, each)]
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
@@ -204,6 +209,8 @@ def _render_rows(
     curves: _Curves,
     saturation: float,
     rows: slice,
+    *,
+    top: int,
 ) -> None:
     """Renders some rows."""
     deep = to_depth(pixels[rows], 16)
@@ -222,7 +229,7 @@ def _render_rows(
     fresh = to_pixels(
         curves.luma[luma], (reds, blues), full=_CODES - 1.0, depth=16, saturation=saturation
     )
-    rendered[rows] = to_depth(fresh, 8 if rendered.dtype == np.uint8 else 16, top=rows.start)
+    rendered[rows] = to_depth(fresh, 8 if rendered.dtype == np.uint8 else 16, top=top + rows.start)
 
 
 def _sampled(pixels: NDArray[Any]) -> NDArray[np.float32]:

@@ -39,7 +39,7 @@ class Maps:
         """The maps of a bracket; None where its weight maps were not kept."""
         if fused.weight_maps is None:
             return None
-        height, width = fused.pixels.shape[:2]
+        height, width = bracket.crop.height, bracket.crop.width
         rows = fused.weight_maps.shape[1]
         # Networks tell of the padded picture, on a grid; others of the picture, pixel by pixel.
         cell_px = 1 if rows == height else bracket.padded.height // rows

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from mefuse import colour, containers, exif
 from mefuse.bracket import assemble
-from mefuse.decode import decode, upright
+from mefuse.decode import decode, open_tiff_regions, upright
 from mefuse.errors import InputError, ReadError
 from mefuse.exposure import Luma, luma_small
 from mefuse.frames import Bracket, Exposure, Frame, Source
@@ -30,8 +30,16 @@ from mefuse.settings import RawSettings
 _RAW_DEFAULTS = RawSettings()
 
 
-def read_frame(source: Source, *, raw: RawSettings = _RAW_DEFAULTS) -> Frame:
+def read_frame(
+    source: Source, *, raw: RawSettings = _RAW_DEFAULTS, by_regions: bool = False
+) -> Frame:
     """Reads one frame.
+
+    Args:
+        source: which.
+        raw: how a raw file is developed; no other file cares.
+        by_regions: whether the pixels of a large TIFF may stay in the file: what only slices like
+            an array then stands for them.
 
     Returns:
         A Frame whose pixels are (H, W, 3) uint8 or uint16 RGB, upright. Gray becomes three equal
@@ -48,6 +56,8 @@ def read_frame(source: Source, *, raw: RawSettings = _RAW_DEFAULTS) -> Frame:
         plan = plan_rendering([source], settings=raw)
         frame = render(plan.sources[0], plan.rendering)
         return replace(frame, warnings=(*plan.warnings, *frame.warnings))
+    if by_regions and (large := _in_its_file(source)) is not None:
+        return large
     name = str(source.path)
     try:
         data = source.path.read_bytes()
@@ -63,11 +73,33 @@ def read_frame(source: Source, *, raw: RawSettings = _RAW_DEFAULTS) -> Frame:
     return Frame(source, meant.pixels, metadata, warnings, stored_icc=meant.stored_icc)
 
 
+def _in_its_file(source: Source) -> Frame | None:
+    """A frame whose pixels stay in its file; None where they cannot, or need not.
+
+    They cannot where they have to be turned, or their colours changed, before they are fused.
+    """
+    opened = open_tiff_regions(source.path)
+    if opened is None:
+        return None
+    with source.path.open("rb") as file:
+        metadata = containers.read_metadata(file)
+    if exif.read_orientation(metadata.exif) != 1:
+        return None
+    pixels = opened.pixels
+    sample = np.asarray(pixels[:1, :1])
+    meant = colour.interpreted(sample, metadata, str(source.path))
+    if meant.pixels is not sample:
+        return None
+    warnings = (*opened.warnings, *meant.warnings)
+    return Frame(source, pixels, replace(metadata, icc=meant.icc), warnings)
+
+
 def read_bracket(
     sources: Sequence[Source],
     *,
     reference: int | None = None,
     raw: RawSettings = _RAW_DEFAULTS,
+    by_regions: bool = False,
     on_frame: Callable[[int], None] | None = None,
 ) -> Bracket:
     """Reads the frames of one scene and puts them in canonical order, darkest first.
@@ -79,6 +111,7 @@ def read_bracket(
         sources: two or more, of one size; all raw files, of one camera, or none.
         reference: index into `sources`.
         raw: how raw files are developed; no other file cares.
+        by_regions: see `read_frame`.
         on_frame: called with the number of frames read so far, from the calling thread.
 
     Returns:
@@ -98,7 +131,8 @@ def read_bracket(
     _check_kinds(sources)
     if sources[0].is_raw:
         return _read_raw(sources, reference=reference, settings=raw, on_frame=on_frame)
-    frames, lumas = _in_threads(read_frame, sources, os.cpu_count() or 1, on_frame)
+    read_one = partial(read_frame, by_regions=by_regions)
+    frames, lumas = _in_threads(read_one, sources, os.cpu_count() or 1, on_frame)
     bracket = assemble(frames, lumas=lumas, reference=reference)
     if replace(raw, space="srgb", profile=None) == _RAW_DEFAULTS:
         return bracket

@@ -25,6 +25,7 @@ from mefuse.gamut import LUMA
 from mefuse.look import SERIES_LIMIT_EV, TINT_LIMIT_EV, in_series
 from mefuse.models import Fuser
 from mefuse.neighbours import Picture, Shared, find_shared
+from mefuse.overview import overview_of
 
 Values = NDArray[np.float64]
 
@@ -209,6 +210,7 @@ def reduced(bracket: Bracket) -> Bracket:
 
 def _reduced(pixels: NDArray[Any]) -> NDArray[Any]:
     """Pixels at no more than MEASURED_PX."""
+    pixels = overview_of(pixels)
     height, width = pixels.shape[:2]
     scale = min(1.0, MEASURED_PX / max(height, width))
     if scale == 1:

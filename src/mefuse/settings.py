@@ -11,6 +11,7 @@ from typing import Literal
 Depth = Literal[8, 10, 12, 16]
 OutputProfile = Literal["keep", "srgb", "p3", "adobe-rgb", "prophoto"]
 Strip = Literal["gps", "all"]
+Compression = Literal["none", "fast", "small", "zstd"]
 GhostRemoval = Literal["off", "auto", "strong"]
 WhiteBalance = Literal["camera", "auto", "daylight"] | tuple[float, float, float]
 LookPreset = Literal["natural", "vivid"]
@@ -71,6 +72,7 @@ class FuseSettings:
     depth: Depth | None = None  # None: more than 8 where a frame and the format have it
     format: str | None = None  # None: by the output's extension
     quality: int = 95  # of the lossy formats, 1..100
+    compression: Compression = "fast"  # of PNG and TIFF, both without loss
     output_profile: OutputProfile = "keep"  # the reference's, or a standard one
     strip: Strip | None = None  # metadata to leave out: positions, or all
     layers: bool = False  # TIFF: the aligned frames as further pages

@@ -27,7 +27,11 @@ from mefuse.cache import AttentionCache
 from mefuse.features import describe, glimpse
 from mefuse.grid import Glimpse, Maps, Pyramid
 from mefuse.models.ipl_config import Region
+from mefuse.scratch import Scratch
 from mefuse.slices import Rect
+
+SLICE_BYTES_PER_PX = 256  # of each frame: its float32 planes, bands, energies and weights; a bound
+SLICES_SHARE = 0.5  # of the free memory
 
 Energies = Sequence[tuple[Tensor, Tensor]]
 
@@ -69,7 +73,14 @@ class TorchBackend:
         """Pixels around a region that the network's maps depend on."""
         return self._network.overlap_px
 
-    def empty(self, shape: tuple[int, ...]) -> Tensor:
+    def fits(self, slice_px: int, count: int) -> bool:
+        """Whether there is room for a slice of that side of so many frames."""
+        if self._device.type != "cuda":
+            return True
+        free, _ = torch.cuda.mem_get_info(self._device)
+        return slice_px**2 * count * SLICE_BYTES_PER_PX <= free * SLICES_SHARE
+
+    def empty(self, shape: tuple[int, ...], scratch: Scratch) -> Tensor:  # noqa: ARG002
         """A grid to be filled; one bracket."""
         return torch.empty((1, *shape), dtype=torch.float32, device=self._device)
 

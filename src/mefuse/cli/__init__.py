@@ -31,6 +31,7 @@ _COMMANDS = {  # name -> "module:command", in the order of the help
     "evaluate": "mefuse.cli.evaluate:evaluate",
     "preview": "mefuse.cli.preview:preview",
     "info": "mefuse.cli.info:info",
+    "bench": "mefuse.cli.bench:bench",
     "sample": "mefuse.cli.sample:sample",
     "synth": "mefuse.cli.synth:synth",
 }

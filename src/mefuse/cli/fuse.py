@@ -46,6 +46,9 @@ from mefuse.cli.options import (
     type=click.Path(path_type=str),
     help="Also write how much each frame gives where, and what moved in it, as PNG.",
 )
+@click.option(
+    "--profile", is_flag=True, help="Print when each step and its slices ran; with --json in it."
+)
 @click.option("--null", is_flag=True, help="The list on standard input ends each path with NUL.")
 @overwrite_option
 @json_option
@@ -58,6 +61,7 @@ def fuse(
     layers: bool,
     save_aligned: str | None,
     save_maps: str | None,
+    profile: bool,
     null: bool,
     as_json: bool,
     quiet: bool,
@@ -93,5 +97,7 @@ def fuse(
 
         report = fuse_files(paths, target, settings=settings, on_progress=reporter.progress)
     reporter.summarise(report)
+    if profile and not as_json:
+        reporter.print_timeline(report)
     if as_json:
-        reporter.print_json(report)
+        reporter.print_json(report, timeline=profile)

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 import cv2
-import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
@@ -20,9 +19,14 @@ from mefuse.host.features import describe, glimpse
 from mefuse.host.ipl import IPL
 from mefuse.host.planes import Plane, Planes
 from mefuse.host.pyramid import blend_coarse, build_pyramid, weight_maps
+from mefuse.memory import available_memory_bytes
 from mefuse.models.ipl_config import Region
+from mefuse.scratch import Scratch
 from mefuse.slices import Rect
 from mefuse.weights import Weights
+
+SLICE_BYTES_PER_PX = 32  # of each frame, with all its arithmetic: 30 MB for 512 px and three frames
+SLICES_SHARE = 0.5  # of the free memory for slices; the rest is for what comes with them
 
 Energies = Sequence[tuple[Planes, Planes]]
 
@@ -70,9 +74,15 @@ class HostBackend:
         """Pixels around a region that the network's maps depend on."""
         return self._network.overlap_px
 
-    def empty(self, shape: tuple[int, ...]) -> Planes:
+    def fits(self, slice_px: int, count: int) -> bool:
+        """Whether there is room for slices of that side of so many frames, one per core."""
+        free = available_memory_bytes()
+        need = slice_px**2 * count * SLICE_BYTES_PER_PX * self._workers
+        return free is None or need <= free * SLICES_SHARE
+
+    def empty(self, shape: tuple[int, ...], scratch: Scratch) -> Planes:
         """A grid to be filled."""
-        return np.empty(shape, np.float32)
+        return scratch.empty(shape)
 
     def glimpse(self, frames: Sequence[NDArray[Any]]) -> Glimpse[Planes]:
         """What is kept of frames."""

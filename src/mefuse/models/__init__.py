@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mefuse.aligned import Aligned
+    from mefuse.bands import Bands
+    from mefuse.slicework import SliceWork
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,13 +29,17 @@ class Fused:
     `pixels` is (H, W, 3) uint8 or uint16 in the colour space of the frames; `cache_bytes` what
     its attention cache took, 0 without one; `slice_size` the slices' side in px, None where the
     picture was fused whole. `weight_maps` is how much each frame gives where, (N, h, w) float32 of
-    any size, summing to 1 over frames; None where it was not asked for.
+    any size, summing to 1 over frames; None where it was not asked for. Where it was asked for in
+    bands, `bands` is the picture and `pixels` is empty. `work` is what the slices took; it grows
+    while bands are made.
     """
 
     pixels: NDArray[Any]
     cache_bytes: int = 0
     slice_size: int | None = None
     weight_maps: NDArray[Any] | None = None
+    bands: Bands | None = None
+    work: SliceWork | None = None
 
 
 class Fuser(Protocol):
@@ -55,6 +61,7 @@ class Fuser(Protocol):
         slice_size: int | None,
         on_slice: Callable[[int, int], None] | None,
         keep_weight_maps: bool = False,
+        in_bands: bool = False,
     ) -> Fused:
         """Fuses a bracket.
 
@@ -64,6 +71,10 @@ class Fuser(Protocol):
             slice_size: side of a slice in px, a multiple of 64; None lets the model choose.
             on_slice: called with slices done and slices in all.
             keep_weight_maps: tell how much each frame gives where.
+            in_bands: give the picture in bands, for one that is too large to be held whole.
+
+        Raises:
+            DeviceError: the device's memory is too small.
         """
 
 

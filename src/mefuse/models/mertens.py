@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mefuse.aligned import Aligned
+from mefuse.bands import Bands
 from mefuse.device import cuda_index
 from mefuse.errors import InputError
 from mefuse.models import Fused
@@ -38,6 +39,7 @@ class MertensFuser:
         slice_size: int | None,  # noqa: ARG002  always the whole picture
         on_slice: Callable[[int, int], None] | None,
         keep_weight_maps: bool = False,
+        in_bands: bool = False,
     ) -> Fused:
         """Fuses a bracket whole; see `mefuse.models.Fuser.fuse` for the arguments."""
         warped = [_to_255(frame) for frame in bracket.whole()]
@@ -48,6 +50,9 @@ class MertensFuser:
         if on_slice is not None:
             on_slice(1, 1)
         pixels = _to_integers(np.asarray(blended, np.float32), depth)
+        if in_bands:
+            bands = Bands(pixels.shape, pixels.dtype, lambda: iter([pixels]))
+            return Fused(pixels[:0], weight_maps=kept, bands=bands)
         return Fused(pixels, weight_maps=kept)
 
 
