@@ -58,8 +58,9 @@ MAY_IMPORT = {
     "provenance": "depth exif_copy frames words xmp",
     "exposure": "frames",
     "noise": "",
-    "decode": "boxes containers errors exif heif wholeness",
-    "raw": "containers decode errors exif exposure frames memory settings slices",
+    "extent": "boxes containers errors exif jxl_header",
+    "decode": "boxes containers errors exif extent heif settings wholeness",
+    "raw": "containers decode errors exif exposure extent frames memory settings slices",
     "bracket": "errors exposure frames",
     "discover": "containers errors exif frames",
     "read": "bracket colour containers decode errors exif exposure frames raw settings",
@@ -71,14 +72,17 @@ MAY_IMPORT = {
     "ghosts": "response settings slices",
     "aligned": "ghosts settings slices warp",
     "landing": "errors",
-    "write": "boxes colour containers errors exif exif_copy exif_layout frames landing profiles "
-    "xmp",
+    "write": "boxes colour containers errors exif exif_copy exif_layout extent frames landing "
+    "profiles xmp",
     "deliver": "aligned colour depth errors frames profiles provenance settings write",
+    "doubts": "align errors frames",
+    "soundness": "aligned errors",
     "models": "aligned cache device errors grid slices",
-    "weights": "errors models",
-    "stream": "aligned cache device grid host models slices torch_backend weights",
-    "fuse": "align aligned clock colour coverage deliver depth discover errors finish frames "
-    "memory models profiles provenance read report settings slices write",
+    "pins": "",
+    "weights": "errors models pins",
+    "stream": "aligned cache device errors grid host models slices torch_backend weights",
+    "fuse": "align aligned clock colour coverage deliver depth discover doubts errors finish "
+    "frames memory models profiles provenance read report settings slices soundness write",
     "group": "containers decode discover errors exif exposure frames makernotes plan raw settings",
     "synth": "errors frames write",
     "train": "blend cache errors features metrics models synth weights",
@@ -91,8 +95,8 @@ MAY_IMPORT = {
     "contact": "align aligned bracket clock depth discover errors exposure finish frames fuse "
     "ghosts models read reduced settings words write",
     "bench": "align aligned batch cache colour discover errors evaluate exposure finish fuse "
-    "gamut grid group host landing metrics models plan read series settings slices stream synth "
-    "train transforms weights",
+    "frames gamut grid group host landing memory metrics models plan profiles read series settings "
+    "slices stream synth train transforms weights write",
     "evaluate": "aligned coverage device discover errors finish frames metrics models read "
     "settings slices stream warp weights",
     "cli": "batch cluster contact device errors evaluate fuse gallery group models plan report "
@@ -121,7 +125,7 @@ HOME_OF = {  # library -> the only files that may import it
     },
     "safetensors": {"weights"},
     "imagecodecs": {"colour", "heif", "write"},
-    "pillow_heif": {"heif"},
+    "pillow_heif": {"bench", "heif"},
     "OpenEXR": {"synth", "write"},
 }
 SPEAKS = {"cli", "bench", "train"}  # commands: they may print and exit

@@ -22,6 +22,7 @@ from mefuse.aligned import Aligned
 from mefuse.clock import Clock, Progress
 from mefuse.coverage import common_area
 from mefuse.depth import to_depth
+from mefuse.doubts import doubts_about, refuse_doubtful
 from mefuse.errors import FormatError, InputError
 from mefuse.finish import check_look, fuse_with_look
 from mefuse.frames import Bracket
@@ -31,11 +32,11 @@ from mefuse.provenance import Making
 from mefuse.report import FrameReport, FuseReport
 from mefuse.settings import FuseSettings, RawSettings
 from mefuse.slices import GRID_PX, Rect
+from mefuse.soundness import check_fused
 
 Output = str | Path | BinaryIO
 
 _DEFAULTS = FuseSettings()
-_SUSPICIOUS_SHARE = 0.4  # of a frame that moved: the busiest scenes drawn for training reach 0.3
 _NO_PIXELS: NDArray[np.uint8] = np.empty((0, 0, 3), np.uint8)
 
 
@@ -79,6 +80,7 @@ class Fusion:
                 self._sources,
                 reference=self._settings.reference,
                 raw=_raw_settings(self._settings),
+                max_megapixels=self._settings.max_megapixels,
                 on_frame=advance,
             )
             self._bracket = colour.in_one_space(self._bracket)
@@ -104,6 +106,7 @@ class Fusion:
             self._alignments, self._aligned, load,
             settings=self._settings, depth=depth, clock=self._clock,
         )  # fmt: skip
+        check_fused(self._result.fused.pixels, self._aligned, name=_name_of(self._output))
         self._layers = self._aligned if deliver.wants_frames(self._settings) else None
         self._bracket = _without_pixels(self._bracket)
         del self._aligned
@@ -198,6 +201,7 @@ def fuse_pixels(
         result = _fuse_bracket(
             alignments, aligned, loading.result, settings=settings, depth=fusing, clock=clock
         )
+    check_fused(result.fused.pixels, aligned, name="the fused pixels")
     return to_depth(result.fused.pixels, depth)
 
 
@@ -262,11 +266,13 @@ def align_bracket(
     """Aligns, finds the area to fuse and what moved in it."""
     pixels = [frame.pixels for frame in bracket.frames]
     with clock.step("align", len(pixels)) as advance:
-        if settings.align and len(pixels) > 1:
-            alignments = align_frames(
+        found: tuple[Alignment, ...] = ()
+        if (settings.align or settings.strict) and len(pixels) > 1:
+            found = align_frames(
                 pixels, reference=bracket.reference, evs=bracket.evs, on_frame=advance
             )
-        else:
+        alignments = found
+        if not settings.align or not found:
             alignments = tuple(_unaligned(i == bracket.reference) for i in range(len(pixels)))
         transforms = [alignment.transform for alignment in alignments]
         size = bracket.frames[0].size
@@ -281,6 +287,8 @@ def align_bracket(
             reference=bracket.reference,
             ghost=settings.ghost,
         )
+    if settings.strict and found:
+        refuse_doubtful(bracket, found, aligned.ghost_shares)
     return alignments, aligned
 
 
@@ -382,16 +390,7 @@ def _warnings(bracket: Bracket, result: _Result, *, settings: FuseSettings) -> t
     """All that a user should know, each once, in the order of the steps."""
     collected = [warning for frame in bracket.frames for warning in frame.warnings]
     collected += bracket.warnings
-    if settings.align:
-        collected += [
-            f"{frame.source.path}: could not be aligned, left as it is; look for ghosts"
-            for frame, alignment in zip(bracket.frames, result.alignments, strict=True)
-            if alignment.method == "none" and alignment.residual_px is None
-        ]
-    collected += [
-        f"{frame.source.path}: {share:.0%} of it differ from the reference and were replaced; "
-        "look whether the frames show one scene, or leave it out"
-        for frame, share in zip(bracket.frames, result.ghost_shares, strict=True)
-        if share > _SUSPICIOUS_SHARE
-    ]
+    alignments = result.alignments if settings.align else ()
+    collected += doubts_about(bracket, alignments, result.ghost_shares)
+    collected += result.fused.warnings
     return tuple(dict.fromkeys(collected))

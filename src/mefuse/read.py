@@ -21,17 +21,24 @@ from numpy.typing import NDArray
 
 from mefuse import colour, containers, exif
 from mefuse.bracket import assemble
-from mefuse.decode import decode, upright
+from mefuse.decode import check_header, decode, upright
 from mefuse.errors import InputError, ReadError
 from mefuse.exposure import Luma, luma_small
 from mefuse.frames import Bracket, Exposure, Frame, Source
-from mefuse.settings import RawSettings
+from mefuse.settings import MAX_MEGAPIXELS, RawSettings
 
 _RAW_DEFAULTS = RawSettings()
 
 
-def read_frame(source: Source, *, raw: RawSettings = _RAW_DEFAULTS) -> Frame:
+def read_frame(
+    source: Source, *, raw: RawSettings = _RAW_DEFAULTS, max_megapixels: float = MAX_MEGAPIXELS
+) -> Frame:
     """Reads one frame.
+
+    Args:
+        source: which.
+        raw: how a raw file is developed; no other file cares.
+        max_megapixels: a frame whose header claims more is refused.
 
     Returns:
         A Frame whose pixels are (H, W, 3) uint8 or uint16 RGB, upright. Gray becomes three equal
@@ -45,16 +52,21 @@ def read_frame(source: Source, *, raw: RawSettings = _RAW_DEFAULTS) -> Frame:
         from mefuse.raw.develop import render  # loads LibRaw: only for those who have raw files
         from mefuse.raw.rendering import plan_rendering
 
-        plan = plan_rendering([source], settings=raw)
+        plan = plan_rendering([source], settings=raw, max_megapixels=max_megapixels)
         frame = render(plan.sources[0], plan.rendering)
         return replace(frame, warnings=(*plan.warnings, *frame.warnings))
     name = str(source.path)
     try:
-        data = source.path.read_bytes()
+        with source.path.open("rb") as file:
+            check_header(file, name, max_megapixels=max_megapixels)
+            file.seek(0)
+            data = file.read()
+    except ReadError:
+        raise
     except OSError as err:
         reason = (err.strerror or str(err)).lower()
         raise ReadError(f"{name}: cannot be read ({reason}); check the file") from err
-    decoded = decode(data, name)
+    decoded = decode(data, name, max_megapixels=max_megapixels)
     metadata = containers.read_metadata(io.BytesIO(data))
     turn = decoded.orientation or exif.read_orientation(metadata.exif)
     meant = colour.interpreted(upright(decoded.pixels, turn), metadata, name)
@@ -68,6 +80,7 @@ def read_bracket(
     *,
     reference: int | None = None,
     raw: RawSettings = _RAW_DEFAULTS,
+    max_megapixels: float = MAX_MEGAPIXELS,
     on_frame: Callable[[int], None] | None = None,
 ) -> Bracket:
     """Reads the frames of one scene and puts them in canonical order, darkest first.
@@ -79,6 +92,7 @@ def read_bracket(
         sources: two or more, of one size; all raw files, of one camera, or none.
         reference: index into `sources`.
         raw: how raw files are developed; no other file cares.
+        max_megapixels: a frame whose header claims more is refused.
         on_frame: called with the number of frames read so far, from the calling thread.
 
     Returns:
@@ -97,8 +111,15 @@ def read_bracket(
     _check_count([str(source.path) for source in sources], reference)
     _check_kinds(sources)
     if sources[0].is_raw:
-        return _read_raw(sources, reference=reference, settings=raw, on_frame=on_frame)
-    frames, lumas = _in_threads(read_frame, sources, os.cpu_count() or 1, on_frame)
+        return _read_raw(
+            sources,
+            reference=reference,
+            settings=raw,
+            max_megapixels=max_megapixels,
+            on_frame=on_frame,
+        )
+    read_one = partial(read_frame, max_megapixels=max_megapixels)
+    frames, lumas = _in_threads(read_one, sources, os.cpu_count() or 1, on_frame)
     bracket = assemble(frames, lumas=lumas, reference=reference)
     if replace(raw, space="srgb", profile=None) == _RAW_DEFAULTS:
         return bracket
@@ -111,6 +132,7 @@ def _read_raw(
     *,
     reference: int | None,
     settings: RawSettings,
+    max_megapixels: float,
     on_frame: Callable[[int], None] | None,
 ) -> Bracket:
     """A bracket of raw files, all developed as suits its reference.
@@ -121,7 +143,9 @@ def _read_raw(
     from mefuse.raw.develop import render, workers_for
     from mefuse.raw.rendering import plan_rendering
 
-    plan = plan_rendering(sources, reference=reference, settings=settings)
+    plan = plan_rendering(
+        sources, reference=reference, settings=settings, max_megapixels=max_megapixels
+    )
     workers, threads = workers_for(plan)
     read_one = partial(render, rendering=plan.rendering, threads=threads)
     frames, lumas = _in_threads(read_one, plan.sources, workers, on_frame)
@@ -130,7 +154,13 @@ def _read_raw(
     if reference is None and plan.decided and chosen != plan.sources[plan.reference]:
         at = plan.sources.index(chosen)
         del frames, bracket
-        return _read_raw(sources, reference=at, settings=settings, on_frame=on_frame)
+        return _read_raw(
+            sources,
+            reference=at,
+            settings=settings,
+            max_megapixels=max_megapixels,
+            on_frame=on_frame,
+        )
     return replace(bracket, warnings=(*plan.warnings, *bracket.warnings))
 
 

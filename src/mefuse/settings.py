@@ -34,6 +34,10 @@ class RawSettings:
     profile: bytes | None = None  # ICC profile of `space`; None only for sRGB
 
 
+# The largest frame that is decoded: twice a camera's 150, and what one makes that shifts its sensor
+# (400), fit; a bracket of three such takes 4.5 GB.
+MAX_MEGAPIXELS = 500.0
+
 # How far each control of the look goes to either side of 0.
 EXPOSURE_LIMIT_EV = 2.0
 CONTRAST_LIMIT = SATURATION_LIMIT = 1.0
@@ -75,6 +79,8 @@ class FuseSettings:
     layers: bool = False  # TIFF: the aligned frames as further pages
     save_aligned: str | None = None  # a folder for the aligned frames
     overwrite: bool = False
+    max_megapixels: float = MAX_MEGAPIXELS  # a frame whose header claims more is refused
+    strict: bool = False  # refuse a bracket that may be wrong, where else there is a warning
     raw: RawSettings = RawSettings()
     look: LookSettings = LookSettings()
 

@@ -13,6 +13,7 @@ file but the model's weights by name.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +24,7 @@ from mefuse import weights
 from mefuse.aligned import Aligned
 from mefuse.cache import AttentionCache, Bits
 from mefuse.device import resolve_device
+from mefuse.errors import ResultError
 from mefuse.grid import (
     BANDS,
     COARSE_OVERLAP_PX,
@@ -44,6 +46,7 @@ from mefuse.slices import GRID_PX, Rect, even_slices_of, slices_of
 PREFILL_PX = 512  # longest side of the small bracket: enough to see the scene, 0.02 s on two cores
 SLICE_PX = 512  # a slice of three frames and its arithmetic take about 30 MB
 PREFILL_MULTIPLE_PX = 32  # its sides: two cells of the network, pooled by two
+OVERFLOWED = "half precision overflowed, fused again in float32"
 DECODE_FACTOR = 5  # features are 64 times fewer than pixels, and need a wider overlap
 
 Array = Any  # of the backend: numpy's on the CPU, torch's on a GPU
@@ -102,6 +105,12 @@ class Backend(Protocol):
     ) -> NDArray[Any]:
         """The fused pixels (H, W, 3) of a region of that depth, from frames as for `glimpse`."""
 
+    def is_finite(self, coarse: Array, maps: Maps[Array]) -> bool:
+        """Whether the coarse bands and the maps are all finite numbers."""
+
+    def in_float32(self) -> Backend | None:
+        """The same network in float32; None where it computes in that already."""
+
     def each(self, work: Callable[[Rect], None], slices: Iterable[Rect]) -> Iterator[None]:
         """Runs `work` on every slice, in any order; yields when one more is done."""
 
@@ -146,12 +155,42 @@ class NetworkFuser:
         pyramid = self._backend.build_pyramid(seen.luma)
         maps = self._decode(seen, pyramid, wide, cache, tell)
         coarse = self._backend.blend_coarse(pyramid, maps)
+        if not self._backend.is_finite(coarse, maps):
+            return self._again_in_float32(bracket, depth, slice_size, on_slice, keep_weight_maps)
         kept = None
         if keep_weight_maps:
             kept = self._backend.weight_maps(seen.energies, pyramid, maps)
         del seen, pyramid
         pixels = self._blend(bracket, slices, (coarse, maps), depth, tell)
         return Fused(pixels, cache.nbytes, size, kept)
+
+    def _again_in_float32(
+        self,
+        bracket: Aligned,
+        depth: int,
+        slice_size: int | None,
+        on_slice: Callable[[int, int], None] | None,
+        keep_weight_maps: bool,
+    ) -> Fused:
+        """The same bracket without half precision, whose numbers end at 65,504.
+
+        Raises:
+            ResultError: it was float32 that gave no numbers.
+        """
+        deeper = self._backend.in_float32()
+        if deeper is None:
+            raise ResultError(
+                f"the model {self.name} gave no numbers for this bracket, nothing was written; "
+                "try --model mertens"
+            )
+        again = NetworkFuser(
+            self.name, deeper, cache_bits=self._cache_bits, prefill_px=self._prefill_px
+        )
+        fused = again.fuse(
+            bracket, depth=depth, slice_size=slice_size, on_slice=on_slice,
+            keep_weight_maps=keep_weight_maps,
+        )  # fmt: skip
+        return replace(fused, warnings=(*fused.warnings, OVERFLOWED))
 
     def _prefill(self, bracket: Aligned, cache: AttentionCache[Array]) -> None:
         """Shows the network the whole bracket, small."""

@@ -21,7 +21,10 @@ from mefuse.models import find_model
 from mefuse.settings import FuseSettings
 
 # What a user may change without any pixel or byte of the picture changing.
-_WITHOUT_EFFECT = ("slice_size", "overwrite", "reference", "save_aligned")
+_WITHOUT_EFFECT = (
+    *("slice_size", "overwrite", "reference", "save_aligned"),
+    *("max_megapixels", "strict"),  # they decide only whether there is a picture
+)
 Action = Literal["fuse", "replace", "skip", "refuse"]
 
 

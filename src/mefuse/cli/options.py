@@ -198,6 +198,19 @@ _FUSING = (
         type=click.Choice(get_args(Strip)),
         help="Metadata to leave out: positions, or all but the profile.  [default: none]",
     ),
+    click.option(
+        "--max-megapixels",
+        type=click.FloatRange(0, min_open=True),
+        default=DEFAULTS.max_megapixels,
+        show_default=True,
+        metavar="N",
+        help="Refuse a frame whose header claims more megapixels.",
+    ),
+    click.option(
+        "--strict",
+        is_flag=True,
+        help="Refuse a bracket with a frame that cannot be aligned or may show another scene.",
+    ),
     *_RAW,
 )
 
@@ -226,6 +239,8 @@ def fuse_settings(options: dict[str, Any], *, reference: int | None) -> FuseSett
         output_profile=options["output_profile"],
         strip=options["strip"],
         overwrite=options["overwrite"],
+        max_megapixels=options["max_megapixels"],
+        strict=options["strict"],
         raw=RawSettings(
             white_balance=options["wb"],
             demosaic=options["demosaic"],

@@ -26,13 +26,14 @@ class Fused:
     `pixels` is (H, W, 3) uint8 or uint16 in the colour space of the frames; `cache_bytes` what
     its attention cache took, 0 without one; `slice_size` the slices' side in px, None where the
     picture was fused whole. `weight_maps` is how much each frame gives where, (N, h, w) float32 of
-    any size, summing to 1 over frames; None where it was not asked for.
+    any size, summing to 1 over frames; None where it was not asked for. `warnings` are sentences.
     """
 
     pixels: NDArray[Any]
     cache_bytes: int = 0
     slice_size: int | None = None
     weight_maps: NDArray[Any] | None = None
+    warnings: tuple[str, ...] = ()
 
 
 class Fuser(Protocol):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from mefuse.aligned import Aligned
 from mefuse.device import cuda_index
-from mefuse.errors import InputError
+from mefuse.errors import InputError, ResultError
 from mefuse.models import Fused
 
 
@@ -46,6 +46,10 @@ class MertensFuser:
         del warped
         if on_slice is not None:
             on_slice(1, 1)
+        if not np.isfinite(np.sum(blended)):
+            raise ResultError(
+                "OpenCV's fusion gave no numbers, nothing was written; try --model ipl"
+            )
         pixels = _to_integers(np.asarray(blended, np.float32), depth)
         return Fused(pixels, weight_maps=kept)
 

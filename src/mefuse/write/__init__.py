@@ -33,6 +33,7 @@ from mefuse.write.formats import (
     resolve_format,
 )
 from mefuse.write.tiff import Page
+from mefuse.write.verify import can_be_checked, check_written
 
 __all__ = [
     "FORMATS",
@@ -99,10 +100,16 @@ def write_picture(
         check_target(target, overwrite)
     form = _checked(pixels, name, format=format, bits=bits, layers=layers)
     job = _Job(pixels, metadata, quality, form, tuple(layers), linear or LinearLight(), name)
+    size = (pixels.shape[0], pixels.shape[1])
     if not isinstance(target, Path):
-        return job.to_stream(target)
+        lost = job.to_stream(target)
+        if can_be_checked(target):
+            check_written(target, size, format=form.name, name=name)
+        return lost
     with replacing(target, overwrite=overwrite) as file:
-        return job.to_file(file)
+        lost = job.to_file(file)
+        check_written(file, size, format=form.name, name=name)
+        return lost
 
 
 def _checked(
