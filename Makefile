@@ -9,6 +9,7 @@ READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test check lint types tests format bench picture clean
+.PHONY: faults endurance coverage lock audit pins
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
@@ -54,6 +55,29 @@ bench: $(READY)  ## measures alignment on synthetic hand-held brackets
 picture: demo  ## the README's pictures, docs/demo.jpg and docs/looks.jpg
 	$(BIN)/python docs/make_picture.py demo/room_*.jpg demo/fused.png docs/demo.jpg
 	$(BIN)/python docs/make_looks.py demo/room_*.jpg docs/looks.jpg
+
+faults: $(READY)  ## 2,000 damaged files through the whole pipeline; takes minutes
+	$(BIN)/python -m mefuse.bench.faults --count 2000
+
+endurance: $(READY)  ## full disks, kills, and a thousand brackets on end; takes an hour
+	$(BIN)/python -m mefuse.bench.endurance full-disk
+	$(BIN)/python -m mefuse.bench.batch kills --rounds 200 --count 4 --size 160x120 --model mertens
+	$(BIN)/python -m mefuse.bench.endurance soak
+
+coverage: $(READY)  ## which branches the tests reach
+	$(BIN)/python -m pytest -q --cov=mefuse --cov-branch --cov-report=term-missing:skip-covered
+
+lock: $(READY)  ## requirements.lock anew: every dependency with its hashes, for all Pythons
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras \
+	  --generate-hashes pyproject.toml --output-file requirements.lock
+
+audit: $(READY)  ## asks PyPI whether a locked dependency has a known hole
+	$(BIN)/python -m pip install --quiet pip-audit
+	$(BIN)/pip-audit --disable-pip --require-hashes --requirement requirements.lock
+
+pins: $(READY)  ## the table of src/mefuse/pins.py for the weights that are there
+	@cd weights && sha256sum *.safetensors | sed -E 's/^(\w+)  (\w+)\..*/    "\2": "\1",/'
 
 clean:  ## removes what was made here, the virtual environment too
 	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
