@@ -69,12 +69,14 @@ MAY_IMPORT = {
     "align": "coverage errors registration transforms views",
     "warp": "errors slices",
     "response": "",
-    "ghosts": "response settings slices",
-    "aligned": "ghosts settings slices warp",
+    "ghosts": "response slices",
+    "ghost_search": "ghosts response settings",
+    "aligned": "ghost_search ghosts settings slices warp",
     "landing": "errors",
     "write": "boxes colour containers errors exif exif_copy exif_layout extent frames landing "
     "profiles xmp",
-    "deliver": "aligned colour depth errors frames profiles provenance settings write",
+    "maps": "aligned errors ghosts landing models slices",
+    "deliver": "aligned colour depth errors frames maps profiles provenance settings write",
     "doubts": "align errors frames",
     "soundness": "aligned errors",
     "models": "aligned cache device errors grid slices",
@@ -82,7 +84,7 @@ MAY_IMPORT = {
     "weights": "errors models pins",
     "stream": "aligned cache device errors grid host models slices torch_backend weights",
     "fuse": "align aligned clock colour coverage deliver depth discover doubts errors finish "
-    "frames memory models profiles provenance read report settings slices soundness write",
+    "frames maps memory models profiles provenance read report settings slices soundness write",
     "group": "containers decode discover errors exif exposure frames makernotes plan raw settings",
     "synth": "errors frames write",
     "train": "blend cache errors features metrics models synth weights",
@@ -94,9 +96,9 @@ MAY_IMPORT = {
     "gallery": "batch clock discover errors frames landing reduced report slices warp words",
     "contact": "align aligned bracket clock depth discover errors exposure finish frames fuse "
     "ghosts models read reduced settings words write",
-    "bench": "align aligned batch cache colour discover errors evaluate exposure finish fuse "
-    "frames gamut grid group host landing memory metrics models plan profiles read series settings "
-    "slices stream synth train transforms weights write",
+    "bench": "align aligned batch cache colour coverage discover errors evaluate exposure finish "
+    "frames fuse gamut grid group host landing memory metrics models plan profiles read series "
+    "settings slices stream synth train transforms warp weights write",
     "evaluate": "aligned coverage device discover errors finish frames metrics models read "
     "settings slices stream warp weights",
     "cli": "batch cluster contact device errors evaluate fuse gallery group models plan report "

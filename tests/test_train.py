@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -44,7 +45,7 @@ def test_a_run_resumes_and_its_weights_load(folder, tmp_path):
     first.save_checkpoint()
     second = Trainer(RECIPE, pictures, tmp_path, "cpu", cases=1)
     assert second.step == 2
-    score = second.run(minutes=10)
+    score = second.run(pause_after=10)
     assert second.step == RECIPE.steps
     assert 0 < score["three_structure"] < 2
     points = [json.loads(line) for line in (tmp_path / "curve.jsonl").read_text().splitlines()]
@@ -102,6 +103,24 @@ def test_the_rates_warm_up_and_fall():
     assert shares[3] == pytest.approx(0.02, rel=0.02)
 
 
+def test_the_rates_fall_with_the_time_where_that_runs_out_first():
+    recipe = Recipe(steps=1000)
+    assert schedule(recipe, 500, spent=0.2) == schedule(recipe, 500)
+    assert schedule(recipe, 500, spent=1.0) == schedule(recipe, 1000)
+
+
+def test_a_run_pauses_and_ends_when_its_time_is_over(folder, tmp_path):
+    recipe = replace(RECIPE, steps=10_000)
+    first = Trainer(recipe, load_pictures(folder), tmp_path, "cpu", cases=1, minutes=0.05)
+    first.run(pause_after=0)
+    assert first.step == 1
+    second = Trainer(recipe, load_pictures(folder), tmp_path, "cpu", cases=1, minutes=0.05)
+    assert second.spent_s == first.spent_s > 0
+    second.run()
+    assert second.spent_s >= 3
+    assert 1 < second.step < 10_000
+
+
 @pytest.mark.parametrize("shape", [(40, 92), (80, 40), (16, 16)])
 def test_a_matrix_is_brought_near_its_orthogonal_one(shape):
     generator = torch.Generator().manual_seed(3)
@@ -137,28 +156,3 @@ def test_the_command_trains_and_writes_weights(folder, tmp_path):
     ]  # fmt: skip
     subprocess.run(command, check=True, capture_output=True, timeout=300)
     assert weights.load(output).config == IPLConfig(**NETWORK)
-
-
-def test_moving_brackets_come_with_their_truth(folder):
-    pictures = load_pictures(folder)
-    sample = draw_sample(np.random.default_rng(4), pictures, brackets=2, size_px=256, motion=1.0)
-    truth = sample.moving
-    assert truth.detail.shape == sample.detail.shape
-    assert truth.mask.shape == (2, 256, 256)
-    assert 0 < truth.mask.float().mean() < 1
-    differs = (sample.detail - truth.detail).abs().amax((1, 2))
-    # JPEG carries differences over block borders, by little.
-    assert differs[~truth.mask].quantile(0.9) < 0.02
-    assert differs[truth.mask].mean() > 4 * differs[~truth.mask].mean()
-    at = truth.reference
-    assert torch.equal(sample.detail[:, at], truth.detail[:, at])
-
-
-def test_without_motion_the_draw_is_what_it_was(folder):
-    pictures = load_pictures(folder)
-    plain, none, rest = (
-        draw_sample(np.random.default_rng(8), pictures, brackets=1, size_px=256, **extra)
-        for extra in ({}, {"motion": 0.0}, {"motion": 1.0})
-    )
-    assert torch.equal(plain.detail, none.detail) and plain.moving is None
-    assert rest.moving is not None

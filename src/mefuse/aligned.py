@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mefuse.ghosts import Ghosts, find_ghosts
+from mefuse.ghost_search import find_ghosts
+from mefuse.ghosts import Ghosts
 from mefuse.settings import GhostRemoval
 from mefuse.slices import GRID_PX, Rect
 from mefuse.warp import warp_region

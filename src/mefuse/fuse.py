@@ -26,6 +26,7 @@ from mefuse.doubts import doubts_about, refuse_doubtful
 from mefuse.errors import FormatError, InputError
 from mefuse.finish import check_look, fuse_with_look
 from mefuse.frames import Bracket
+from mefuse.maps import Maps
 from mefuse.memory import peak_memory_bytes
 from mefuse.models import Fused, Fuser, find_model, load_fuser
 from mefuse.provenance import Making
@@ -108,6 +109,7 @@ class Fusion:
         )  # fmt: skip
         check_fused(self._result.fused.pixels, self._aligned, name=_name_of(self._output))
         self._layers = self._aligned if deliver.wants_frames(self._settings) else None
+        self._maps = Maps.of(self._result.fused, self._aligned)
         self._bracket = _without_pixels(self._bracket)
         del self._aligned
         pixels = self._result.fused.pixels
@@ -126,11 +128,12 @@ class Fusion:
                 form=self._form,
                 bracket=self._bracket,
                 aligned=self._layers,
+                maps=self._maps,
                 making=_making(self._bracket, self._settings),
                 settings=self._settings,
             )
-        self._layers = None
-        fused = replace(self._result.fused, pixels=_NO_PIXELS)
+        self._layers = self._maps = None
+        fused = replace(self._result.fused, pixels=_NO_PIXELS, weight_maps=None)
         self._result = replace(self._result, fused=fused)
 
     def report(self) -> FuseReport:
@@ -217,8 +220,7 @@ def _check(output: Output, settings: FuseSettings) -> None:
         raise FormatError(f"{_name_of(output)}: only TIFF holds layers; use .tiff")
     if isinstance(output, str | Path):
         write.check_target(Path(output), settings.overwrite)
-    if settings.save_aligned is not None:
-        deliver.check_folder(Path(settings.save_aligned), overwrite=settings.overwrite)
+    deliver.check_folders(settings)
 
 
 def _form(output: Output, settings: FuseSettings, *, is_16_bit: bool) -> write.OutputFormat:
@@ -311,6 +313,7 @@ def _fuse_bracket(
             depth=depth,
             slice_size=_slice_size(settings, aligned.crop),
             on_slice=lambda done, total: clock.tell("fuse", done, total),
+            keep_weight_maps=settings.save_maps is not None,
         )
     return _Result(fused, alignments, aligned.crop, aligned.ghost_shares, fuser.device)
 

@@ -68,7 +68,7 @@ class FuseSettings:
     reference: int | None = None  # index into the frames as given; None: chosen from the pixels
     align: bool = True
     crop: bool = True
-    ghost: GhostRemoval = "off"  # how readily what moved is replaced
+    ghost: GhostRemoval = "auto"  # how readily what moved is replaced
     device: str = "auto"  # auto | cpu | cuda | cuda:N
     slice_size: int | Literal["whole"] | None = None  # px, of 64s; None: chosen by the model
     depth: Depth | None = None  # None: more than 8 where a frame and the format have it
@@ -78,6 +78,7 @@ class FuseSettings:
     strip: Strip | None = None  # metadata to leave out: positions, or all
     layers: bool = False  # TIFF: the aligned frames as further pages
     save_aligned: str | None = None  # a folder for the aligned frames
+    save_maps: str | None = None  # a folder for weight maps and ghost masks
     overwrite: bool = False
     max_megapixels: float = MAX_MEGAPIXELS  # a frame whose header claims more is refused
     strict: bool = False  # refuse a bracket that may be wrong, where else there is a warning

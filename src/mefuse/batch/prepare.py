@@ -126,9 +126,9 @@ def prepare(request: BatchRequest) -> Batch:
         MefuseError: one of its kinds; nothing was done.
     """
     find_model(request.fuse.model)
-    if request.fuse.save_aligned is not None:
+    if request.fuse.save_aligned is not None or request.fuse.save_maps is not None:
         raise InputError(
-            "a batch saves no aligned frames; fuse the brackets that matter one by one"
+            "a batch saves no aligned frames and no maps; fuse the brackets that matter one by one"
         )
     folder = request.folder.absolute()
     if folder.exists() and not folder.is_dir():

@@ -22,7 +22,7 @@ from mefuse.settings import FuseSettings
 
 # What a user may change without any pixel or byte of the picture changing.
 _WITHOUT_EFFECT = (
-    *("slice_size", "overwrite", "reference", "save_aligned"),
+    *("slice_size", "overwrite", "reference", "save_aligned", "save_maps"),
     *("max_megapixels", "strict"),  # they decide only whether there is a picture
 )
 Action = Literal["fuse", "replace", "skip", "refuse"]

@@ -40,6 +40,12 @@ from mefuse.cli.options import (
     type=click.Path(path_type=str),
     help="Also write each frame as it was aligned, as TIFF.",
 )
+@click.option(
+    "--save-maps",
+    metavar="DIR",
+    type=click.Path(path_type=str),
+    help="Also write how much each frame gives where, and what moved in it, as PNG.",
+)
 @click.option("--null", is_flag=True, help="The list on standard input ends each path with NUL.")
 @overwrite_option
 @json_option
@@ -51,6 +57,7 @@ def fuse(
     reference: str | None,
     layers: bool,
     save_aligned: str | None,
+    save_maps: str | None,
     null: bool,
     as_json: bool,
     quiet: bool,
@@ -70,7 +77,10 @@ def fuse(
     paths = listed_paths(frames, null=null, name="FRAMES")
     position = None if reference is None else reference_place(reference, paths)
     settings = replace(
-        fuse_settings(options, reference=position), layers=layers, save_aligned=save_aligned
+        fuse_settings(options, reference=position),
+        layers=layers,
+        save_aligned=save_aligned,
+        save_maps=save_maps,
     )
     if as_json and output == "-":
         raise click.UsageError("--json and -o - would both write to standard output.")

@@ -21,7 +21,6 @@ class Recipe:
     brackets: int = 3  # per step
     size_px: int = 320  # side of the detail that is fused
     uses: int = 1  # how often each sample drawn is used
-    motion: float = 0.0  # share of the samples in which things move between the frames
     learning_rate: float = 2e-3  # of AdamW: biases, scales, the last layers
     matrix_rate: float = 0.01  # of Muon: the matrices that mix channels
     weight_decay: float = 1e-4
