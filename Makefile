@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test check lint types tests format bench picture clean
-.PHONY: faults endurance coverage lock audit pins
+.PHONY: faults endurance mutants coverage lock audit pins
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
@@ -63,6 +63,9 @@ endurance: $(READY)  ## full disks, kills, and a thousand brackets on end; takes
 	$(BIN)/python -m mefuse.bench.endurance full-disk
 	$(BIN)/python -m mefuse.bench.batch kills --rounds 200 --count 4 --size 160x120 --model mertens
 	$(BIN)/python -m mefuse.bench.endurance soak
+
+mutants: $(READY)  ## breaks what matters in copies: the tests have to see it
+	$(BIN)/python -m mefuse.bench.mutants
 
 coverage: $(READY)  ## which branches the tests reach
 	$(BIN)/python -m pytest -q --cov=mefuse --cov-branch --cov-report=term-missing:skip-covered
