@@ -1,6 +1,6 @@
 # make demo   sets everything up and fuses the built-in bracket
 # make test   what CI runs: lint, types, tests
-# make help   the rest
+# make help   the rest; LOCKED=1 installs exactly what requirements.lock says
 
 PYTHON ?= python3
 VENV := .venv
@@ -23,7 +23,13 @@ $(READY): pyproject.toml
 	  echo "python3 cannot make virtual environments; on Debian: apt-get install python3-venv" >&2; \
 	  exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+ifdef LOCKED
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	  --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+else
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+endif
 	touch $(READY)
 
 demo: $(READY)  ## makes a hand-held sample bracket and fuses it
@@ -77,7 +83,7 @@ lock: $(READY)  ## requirements.lock anew: every dependency with its hashes, for
 
 audit: $(READY)  ## asks PyPI whether a locked dependency has a known hole
 	$(BIN)/python -m pip install --quiet pip-audit
-	$(BIN)/pip-audit --disable-pip --require-hashes --requirement requirements.lock
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement requirements.lock
 
 pins: $(READY)  ## the table of src/mefuse/pins.py for the weights that are there
 	@cd weights && sha256sum *.safetensors | sed -E 's/^(\w+)  (\w+)\..*/    "\2": "\1",/'

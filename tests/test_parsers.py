@@ -35,6 +35,7 @@ KEYS = ("mefuse_manifest", "outcome", "output", "started_ns", "picture", "inputs
 ROOT = Path(__file__).resolve().parents[1]
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(KEYS), JSON | st.just(1) | st.just("fused")))
 def test_any_line_is_a_record_or_none(content: dict[str, Any]) -> None:
     record = parse_record(json.dumps(content))
@@ -43,6 +44,7 @@ def test_any_line_is_a_record_or_none(content: dict[str, Any]) -> None:
         assert record.recorded_ns >= 0
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_record_a_plan_or_an_error(data: bytes) -> None:
     assert parse_record(data) is None
@@ -58,7 +60,7 @@ WORDS = st.sampled_from(
 TEXTS = st.text(string.printable, max_size=6)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(WORDS | TEXTS, max_size=6).map("".join), TEXTS, TEXTS, st.none() | TEXTS)
 def test_no_template_leads_out_of_the_folder(
     text: str, first: str, last: str, model: str | None
@@ -75,7 +77,7 @@ def test_no_template_leads_out_of_the_folder(
     assert (folder / name).resolve().is_relative_to(folder)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_damaged_headers_give_a_size_or_none(draw: st.DataObject) -> None:
     kind = draw.draw(st.sampled_from(MADE))
@@ -90,7 +92,7 @@ def test_damaged_headers_give_a_size_or_none(draw: st.DataObject) -> None:
 MADE = kinds()
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(("width", "blocks", "cells", "key_width", "cube", "other")),
