@@ -6,6 +6,8 @@ frames show a scene. Knows pixels and what they were made of; no file and no mod
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,7 +19,7 @@ _FLAT, _SHOWS_SOMETHING = 0.01, 0.10  # spread of tones as shares of full scale;
 _SMALL_PX = 256
 
 
-def check_fused(pixels: NDArray[np.generic], bracket: Aligned, *, name: str) -> None:
+def check_fused(pixels: NDArray[Any], bracket: Aligned, *, name: str) -> None:
     """Refuses fused pixels of another size than was to be fused, black or flat ones.
 
     Args:
@@ -49,7 +51,7 @@ def check_fused(pixels: NDArray[np.generic], bracket: Aligned, *, name: str) -> 
     )
 
 
-def _spread(pixels: NDArray[np.generic]) -> float:
+def _spread(pixels: NDArray[Any]) -> float:
     """How far dark and light tones lie apart, 0..1 of full scale."""
     step = max(1, int((pixels.shape[0] * pixels.shape[1] / _SAMPLE_PX) ** 0.5))
     low, high = np.percentile(pixels[::step, ::step], (0.5, 99.5))

@@ -95,7 +95,7 @@ def _cut(data: bytes, dice: random.Random, _: bytes) -> bytes:
 
 def _flipped(data: bytes, dice: random.Random, _: bytes) -> bytes:
     out = bytearray(data)
-    for _ in range(dice.choice((1, 1, 2, 8, 64)) if out else 0):
+    for _again in range(dice.choice((1, 1, 2, 8, 64)) if out else 0):
         out[_place(data, dice)] ^= 1 << dice.randrange(8)
     return bytes(out)
 

@@ -111,12 +111,9 @@ def main() -> None:
     """Tries every mutant."""
     alive = 0
     for mutant in MUTANTS:
-        found = {
-            "broken": mutant.broken,
-            "passes_unbroken": lives(None, mutant.tests),
-            "lives": lives(mutant, mutant.tests),
-        }
-        alive += found["lives"] or not found["passes_unbroken"]
+        passes, is_alive = lives(None, mutant.tests), lives(mutant, mutant.tests)
+        alive += is_alive or not passes
+        found = {"broken": mutant.broken, "passes_unbroken": passes, "lives": is_alive}
         sys.stdout.write(json.dumps(found) + "\n")
         sys.stdout.flush()
     sys.exit(1 if alive else 0)
