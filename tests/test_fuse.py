@@ -187,7 +187,7 @@ def test_one_frame_that_shows_something_comes_back(hand_held: HandHeld, tmp_path
 @pytest.mark.parametrize(
     ("settings", "error", "says"),
     [
-        (FuseSettings(model="magic"), InputError, "magic: no such model; use one of ipl, mertens"),
+        (FuseSettings(model="magic"), InputError, "magic: no such model; use one of ipl, deepfuse"),
         (FuseSettings(slice_size=100), InputError, "multiple of 64"),
         (FuseSettings(slice_size=-64), InputError, "multiple of 64"),
         (FuseSettings(model="mertens", device="cuda"), InputError, "runs on the CPU only"),

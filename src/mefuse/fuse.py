@@ -80,7 +80,7 @@ class Fusion:
             self._bracket = read.read_bracket(
                 self._sources,
                 reference=self._settings.reference,
-                raw=_raw_settings(self._settings),
+                raw=raw_settings(self._settings),
                 max_megapixels=self._settings.max_megapixels,
                 on_frame=advance,
             )
@@ -233,7 +233,7 @@ def _form(output: Output, settings: FuseSettings, *, is_16_bit: bool) -> write.O
     )
 
 
-def _raw_settings(settings: FuseSettings) -> RawSettings:
+def raw_settings(settings: FuseSettings) -> RawSettings:
     """How to develop raw files: into the output's colours, where sRGB would not hold them."""
     match settings.output_profile:
         case "p3" | "adobe-rgb" | "prophoto" as space if settings.raw.space == "srgb":

@@ -53,6 +53,7 @@ class LookSettings:
     saturation: float = 0.0  # -1 gray .. 1 about twice as colourful
     # Stops by which every bracket of a series is lighter than its reference; None: it stands alone.
     series_key_ev: float | None = None
+    series_tint_ev: tuple[float, float] = (0.0, 0.0)  # stops of red and of blue, for a series
 
     @property
     def is_neutral(self) -> bool:

@@ -291,10 +291,10 @@ def load_network_fuser(name: str, *, device: str, path: Path | None = None) -> N
     file = path or weights.find(name)
     there = resolve_device(device)
     if there == "cpu":
-        return NetworkFuser(name, HostBackend.of(weights.read(file)))
+        return NetworkFuser(name, HostBackend.of(weights.read(file, model=name)))
     from mefuse.torch_backend import TorchBackend
 
-    return NetworkFuser(name, TorchBackend(weights.load(file), device=there))
+    return NetworkFuser(name, TorchBackend(weights.load(file, model=name), device=there))
 
 
 def _within(rect: Rect, outer: Rect) -> Rect:

@@ -76,7 +76,9 @@ class NamedFolder(click.ParamType[Any]):
     metavar="PX",
     help="Reduce frames whose longest side is larger.  [default: full resolution]",
 )
-@click.option("--weights", type=_FILE, help="Another weights file for ipl than the one shipped.")
+@click.option(
+    "--weights", type=_FILE, help="Another weights file for the network than the one shipped."
+)
 @click.option(
     "--device",
     default=DEFAULTS.device,

@@ -141,7 +141,11 @@ _DECIDING = (
         show_default=True,
         help="What fuses; `mefuse info` describes them.",
     ),
-    click.option("--no-align", is_flag=True, help="Take the frames as they lie (tripod)."),
+    click.option(
+        "--align/--no-align",
+        default=DEFAULTS.align,
+        help="Align the frames, or take them as they lie (tripod).",
+    ),
     click.option("--no-crop", is_flag=True, help="Keep borders that not all frames cover."),
     click.option(
         "--ghost",
@@ -228,7 +232,7 @@ def fuse_settings(options: dict[str, Any], *, reference: int | None) -> FuseSett
     return FuseSettings(
         model=options["model"],
         reference=reference,
-        align=not options["no_align"],
+        align=options["align"],
         crop=not options["no_crop"],
         ghost=options["ghost"],
         device=options["device"],

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -54,12 +55,14 @@ class MertensFuser:
         return Fused(pixels, weight_maps=kept)
 
 
-def load_fuser(name: str, *, device: str) -> MertensFuser:
+def load_fuser(name: str, *, device: str, path: Path | None = None) -> MertensFuser:
     """OpenCV's fusion, ready.
 
     Raises:
-        InputError: a GPU was asked for by name, which it cannot use.
+        InputError: a GPU was asked for by name, which it cannot use, or weights were given.
     """
+    if path is not None:
+        raise InputError(f"{path}: the model {name} has no weights; leave the file out")
     cuda_index(device)  # refuses a name that means nothing
     if device.startswith("cuda"):
         raise InputError(f"the model {name} runs on the CPU only; use --device auto or cpu")
