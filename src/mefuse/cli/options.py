@@ -266,7 +266,7 @@ def deciding_settings(options: dict[str, Any], *, reference: int | None) -> Fuse
     return FuseSettings(
         model=options["model"],
         reference=reference,
-        align=not options["no_align"],
+        align=options["align"],
         crop=not options["no_crop"],
         ghost=options["ghost"],
         device=options["device"],
