@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "scratch": "",
     "slicework": "errors memory slices",
     "regions": "errors overview",
-    "account": "align clock frames memory models report settings slices",
+    "account": "align clock doubts frames memory models report settings slices",
     "device": "errors",
     "cache": "errors",
     "depth": "",
@@ -66,8 +66,9 @@ MAY_IMPORT = {
     "provenance": "bands depth exif_copy frames words xmp",
     "exposure": "frames overview",
     "noise": "",
-    "decode": "boxes containers errors exif heif regions wholeness",
-    "raw": "containers decode errors exif exposure frames memory settings slices",
+    "extent": "boxes containers errors exif jxl_header",
+    "decode": "boxes containers errors exif extent heif regions settings wholeness",
+    "raw": "containers decode errors exif exposure extent frames memory settings slices",
     "bracket": "errors exposure frames",
     "discover": "containers errors exif frames",
     "read": "bracket colour containers decode errors exif exposure frames raw settings",
@@ -80,18 +81,21 @@ MAY_IMPORT = {
     "ghost_search": "ghosts response settings",
     "aligned": "ghost_search ghosts overview settings slices warp",
     "landing": "errors",
-    "write": "bands boxes colour containers errors exif exif_copy exif_layout frames landing "
-    "profiles settings xmp",
+    "write": "bands boxes colour containers errors exif exif_copy exif_layout extent frames "
+    "landing profiles settings xmp",
     "maps": "aligned errors ghosts landing models slices",
     "deliver": "aligned bands colour depth errors frames maps profiles provenance settings write",
+    "doubts": "align errors frames",
+    "soundness": "aligned bands errors models",
     "models": "aligned bands blend cache device errors features grid levels slices slicework",
-    "weights": "errors landing models",
+    "pins": "",
+    "weights": "errors landing models pins",
     "levels": "blend cache",
     "level_stream": "aligned bands blend cache device levels models slices weights",
-    "stream": "aligned bands cache device grid host models scratch slices slicework torch_backend "
-    "weights",
-    "fuse": "account align aligned clock colour coverage deliver depth discover errors finish "
-    "frames maps models profiles provenance read report settings slices write",
+    "stream": "aligned bands cache device errors grid host models scratch slices slicework "
+    "torch_backend weights",
+    "fuse": "account align aligned clock colour coverage deliver depth discover doubts errors "
+    "finish frames maps models profiles provenance read report settings slices soundness write",
     "group": "containers decode discover errors exif exposure frames makernotes plan raw settings",
     "synth": "errors frames landing write",
     "train": "blend cache errors features landing metrics models synth weights",
@@ -104,8 +108,8 @@ MAY_IMPORT = {
     "contact": "align aligned bracket clock depth discover errors exposure finish frames fuse "
     "ghosts models read reduced settings words write",
     "bench": "align aligned bands batch cache colour coverage device discover errors evaluate "
-    "exposure finish frames fuse gamut grid group host landing memory metrics models plan read "
-    "report series settings slices stream synth train transforms warp weights write",
+    "exposure finish frames fuse gamut grid group host landing memory metrics models plan "
+    "profiles read report series settings slices stream synth train transforms warp weights write",
     "evaluate": "aligned coverage device discover errors finish frames metrics models read "
     "settings slices stream warp weights",
     "cli": "batch bench cluster contact device errors evaluate fuse gallery group models plan "
@@ -137,7 +141,7 @@ HOME_OF = {  # library -> the only files that may import it
     },
     "safetensors": {"weights"},
     "imagecodecs": {"colour", "heif", "write"},
-    "pillow_heif": {"heif"},
+    "pillow_heif": {"bench", "heif"},
     "OpenEXR": {"synth", "write"},
 }
 SPEAKS = {"cli", "bench", "train"}  # commands: they may print and exit

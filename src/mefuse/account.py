@@ -10,14 +10,13 @@ from dataclasses import dataclass
 
 from mefuse.align import Alignment
 from mefuse.clock import Clock
+from mefuse.doubts import doubts_about
 from mefuse.frames import Bracket
 from mefuse.memory import peak_memory_bytes
 from mefuse.models import Fused
 from mefuse.report import FrameReport, FuseReport, TimelineEntry
 from mefuse.settings import FuseSettings
 from mefuse.slices import Rect
-
-_SUSPICIOUS_SHARE = 0.4  # of a frame that moved: the busiest scenes drawn for training reach 0.3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,18 +104,9 @@ def _warnings(bracket: Bracket, result: Result, *, settings: FuseSettings) -> tu
     """All that a user should know, each once, in the order of the steps."""
     collected = [warning for frame in bracket.frames for warning in frame.warnings]
     collected += bracket.warnings
-    if settings.align:
-        collected += [
-            f"{frame.source.path}: could not be aligned, left as it is; look for ghosts"
-            for frame, alignment in zip(bracket.frames, result.alignments, strict=True)
-            if alignment.method == "none" and alignment.residual_px is None
-        ]
-    collected += [
-        f"{frame.source.path}: {share:.0%} of it differ from the reference and were replaced; "
-        "look whether the frames show one scene, or leave it out"
-        for frame, share in zip(bracket.frames, result.ghost_shares, strict=True)
-        if share > _SUSPICIOUS_SHARE
-    ]
+    alignments = result.alignments if settings.align else ()
+    collected += doubts_about(bracket, alignments, result.ghost_shares)
     collected += result.warnings
+    collected += result.fused.warnings
     collected += () if result.fused.work is None else result.fused.work.warnings
     return tuple(collected)

@@ -23,6 +23,7 @@ from mefuse.aligned import Aligned
 from mefuse.clock import Clock, Progress
 from mefuse.coverage import common_area
 from mefuse.depth import to_depth
+from mefuse.doubts import refuse_doubtful
 from mefuse.errors import DeviceError, FormatError, InputError
 from mefuse.finish import can_be_in_bands, check_look, fuse_with_look
 from mefuse.frames import Bracket
@@ -32,6 +33,7 @@ from mefuse.provenance import Making
 from mefuse.report import FuseReport
 from mefuse.settings import FuseSettings, RawSettings
 from mefuse.slices import GRID_PX, Rect
+from mefuse.soundness import check_fused
 
 Output = str | Path | BinaryIO
 
@@ -71,6 +73,7 @@ class Fusion:
                 reference=self._settings.reference,
                 raw=raw_settings(self._settings),
                 by_regions=True,
+                max_megapixels=self._settings.max_megapixels,
                 on_frame=advance,
             )
             self._bracket = colour.in_one_space(self._bracket)
@@ -100,6 +103,8 @@ class Fusion:
             self._alignments, self._aligned, load,
             settings=self._settings, depth=depth, clock=self._clock, in_bands=in_bands,
         )  # fmt: skip
+        fused = check_fused(self._result.fused, self._aligned, name=_name_of(self._output))
+        self._result = replace(self._result, fused=fused)
         wanted = in_bands or deliver.wants_frames(self._settings)
         frames = self._aligned.frames if wanted else ()
         self._layers = self._aligned if deliver.wants_frames(self._settings) else None
@@ -215,7 +220,8 @@ def fuse_pixels(
         result = _fuse_bracket(
             alignments, aligned, loading.result, settings=settings, depth=fusing, clock=clock
         )
-    return to_depth(result.fused.pixels, depth)
+    fused = check_fused(result.fused, aligned, name="the fused pixels")
+    return to_depth(fused.pixels, depth)
 
 
 def _check(output: Output, settings: FuseSettings) -> None:
@@ -279,11 +285,13 @@ def align_bracket(
     """Aligns, finds the area to fuse and what moved in it."""
     pixels = [frame.pixels for frame in bracket.frames]
     with clock.step("align", len(pixels)) as advance:
-        if settings.align and len(pixels) > 1:
-            alignments = align_frames(
+        found: tuple[Alignment, ...] = ()
+        if (settings.align or settings.strict) and len(pixels) > 1:
+            found = align_frames(
                 pixels, reference=bracket.reference, evs=bracket.evs, on_frame=advance
             )
-        else:
+        alignments = found
+        if not settings.align or not found:
             alignments = tuple(_unaligned(i == bracket.reference) for i in range(len(pixels)))
         transforms = [alignment.transform for alignment in alignments]
         size = bracket.frames[0].size
@@ -298,6 +306,8 @@ def align_bracket(
             reference=bracket.reference,
             ghost=settings.ghost,
         )
+    if settings.strict and found:
+        refuse_doubtful(bracket, found, aligned.ghost_shares)
     return alignments, aligned
 
 

@@ -21,11 +21,15 @@ Matrix = NDArray[np.float64]
 
 
 def factor_of(size: tuple[int, ...]) -> int:
-    """How many px of a frame, (H, W, ...), are one of its overview: a power of two."""
+    """How many px of a frame, (H, W, ...), are one of its overview: a power of two.
+
+    No more than the shorter side has, however long the other one is.
+    """
     longest = max(size[:2])
     if longest <= WHOLE_UP_TO_PX:
         return 1
-    return 1 << int(np.ceil(np.log2(longest / OVERVIEW_PX)))
+    wanted = int(np.ceil(np.log2(longest / OVERVIEW_PX)))
+    return 1 << min(wanted, min(size[:2]).bit_length() - 1)
 
 
 def overview_of(pixels: Any) -> NDArray[Any]:

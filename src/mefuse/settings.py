@@ -35,6 +35,10 @@ class RawSettings:
     profile: bytes | None = None  # ICC profile of `space`; None only for sRGB
 
 
+# The largest frame that is decoded: twice a camera's 150, and what one makes that shifts its sensor
+# (400), fit; a bracket of three such takes 4.5 GB.
+MAX_MEGAPIXELS = 500.0
+
 # How far each control of the look goes to either side of 0.
 EXPOSURE_LIMIT_EV = 2.0
 CONTRAST_LIMIT = SATURATION_LIMIT = 1.0
@@ -79,6 +83,8 @@ class FuseSettings:
     save_aligned: str | None = None  # a folder for the aligned frames
     save_maps: str | None = None  # a folder for weight maps and ghost masks
     overwrite: bool = False
+    max_megapixels: float = MAX_MEGAPIXELS  # a frame whose header claims more is refused
+    strict: bool = False  # refuse a bracket that may be wrong, where else there is a warning
     raw: RawSettings = RawSettings()
     look: LookSettings = LookSettings()
 

@@ -13,6 +13,7 @@ file but the model's weights by name.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,6 +25,7 @@ from mefuse.aligned import Aligned
 from mefuse.bands import Bands
 from mefuse.cache import AttentionCache, Bits
 from mefuse.device import resolve_device
+from mefuse.errors import ResultError
 from mefuse.grid import (
     BANDS,
     COARSE_OVERLAP_PX,
@@ -49,6 +51,7 @@ SLICE_PX = 512  # a slice of three frames and its arithmetic take about 30 MB
 PREFILL_MULTIPLE_PX = 32  # its sides: two cells of the network, pooled by two
 BAND_BYTES = 64 * 2**20  # of a band of the fused picture: 21 megapixels of 8 bits
 REST_SLICES = 32  # after so many, arrays in files give their memory back
+OVERFLOWED = "half precision overflowed, fused again in float32"
 DECODE_FACTOR = 5  # features are 64 times fewer than pixels, and need a wider overlap
 
 Array = Any  # of the backend: numpy's on the CPU, torch's on a GPU
@@ -110,6 +113,12 @@ class Backend(Protocol):
     ) -> NDArray[Any]:
         """The fused pixels (H, W, 3) of a region of that depth, from frames as for `glimpse`."""
 
+    def is_finite(self, coarse: Array, maps: Maps[Array]) -> bool:
+        """Whether the coarse bands and the maps are all finite numbers."""
+
+    def in_float32(self) -> Backend | None:
+        """The same network in float32; None where it computes in that already."""
+
     def each(self, work: Callable[[Rect], None], slices: Iterable[Rect]) -> Iterator[None]:
         """Runs `work` on every slice, in any order; yields when one more is done."""
 
@@ -156,6 +165,13 @@ class NetworkFuser:
         pyramid = self._backend.build_pyramid(seen.luma)
         maps = self._decode(seen, pyramid, wide, cache, run)
         coarse = self._backend.blend_coarse(pyramid, maps)
+        if not self._backend.is_finite(coarse, maps):
+            again = self._in_float32()
+            fused = again.fuse(
+                bracket, depth=depth, slice_size=slice_size, on_slice=on_slice,
+                keep_weight_maps=keep_weight_maps, in_bands=in_bands,
+            )  # fmt: skip
+            return replace(fused, warnings=(*fused.warnings, OVERFLOWED))
         kept = None
         if keep_weight_maps:
             kept = self._backend.weight_maps(seen.energies, pyramid, maps)
@@ -177,6 +193,22 @@ class NetworkFuser:
         while size > GRID_PX and not self._backend.fits(size + 2 * OVERLAP_PX, count):
             size //= 2
         return size
+
+    def _in_float32(self) -> NetworkFuser:
+        """The same network without half precision, whose numbers end at 65,504.
+
+        Raises:
+            ResultError: it was float32 that gave no numbers.
+        """
+        deeper = self._backend.in_float32()
+        if deeper is None:
+            raise ResultError(
+                f"the model {self.name} gave no numbers for this bracket, nothing was written; "
+                "try --model mertens"
+            )
+        return NetworkFuser(
+            self.name, deeper, cache_bits=self._cache_bits, prefill_px=self._prefill_px
+        )
 
     def _prefill(self, bracket: Aligned, cache: AttentionCache[Array]) -> None:
         """Shows the network the whole bracket, small."""

@@ -20,8 +20,10 @@ from safetensors import SafetensorError, safe_open
 from mefuse import landing
 from mefuse.errors import WeightsError
 from mefuse.models import MODELS, load_config_type, load_network_type
+from mefuse.pins import PINS
 
 FORMAT = "mefuse-1"
+_LARGEST_SIZE = 1024  # of anything in a config: width, blocks, cells
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,14 +57,32 @@ def find(name: str) -> Path:
     """The weights file of a model: inside the installed package, or in the checkout's weights/.
 
     Raises:
-        WeightsError: neither holds it.
+        WeightsError: neither holds it, or it is not the file of this version.
     """
     package = Path(__file__).resolve().parent
     for folder in (package / "weights_files", package.parents[1] / "weights"):
         path = folder / f"{name}.safetensors"
         if path.is_file():
+            _check_pin(name, path)
             return path
     raise WeightsError(f"{name}.safetensors: not installed with mefuse; install mefuse again")
+
+
+def _check_pin(name: str, path: Path) -> None:
+    """Refuses a file that is not the one which this version was tested with."""
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != PINS.get(name, found):
+        raise WeightsError(f"{path}: is not the file of this version; install mefuse again")
+
+
+def _checked_config(config: Any) -> dict[str, int]:
+    """Sizes that are numbers and small: a file cannot ask for more memory than a network takes."""
+    if not isinstance(config, dict) or not all(
+        type(size) is int and 0 <= size <= _LARGEST_SIZE for size in config.values()
+    ):
+        raise ValueError(f"its config has to hold whole numbers up to {_LARGEST_SIZE}")
+    return config
 
 
 def _metadata(path: Path) -> dict[str, str]:
@@ -92,9 +112,11 @@ def read(path: Path, *, model: str | None = None) -> Weights:
     if model not in (None, found):
         raise WeightsError(f"{path}: holds weights of {found}; give weights of {model}")
     try:
-        config = load_config_type(found)(**json.loads(metadata["config"]))
+        config = load_config_type(found)(**_checked_config(json.loads(metadata["config"])))
         with safe_open(path, framework="np") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if not all(x.dtype == np.float32 and np.isfinite(x).all() for x in arrays.values()):
+            raise ValueError("its arrays have to be finite float32")
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as err:
         raise WeightsError(f"{path}: cannot be read ({err}); install mefuse again") from err
     return Weights(path, found, config, arrays)
@@ -152,7 +174,7 @@ def describe(name: str) -> WeightsInfo:
     metadata = _metadata(path)
     with safe_open(path, framework="np") as file:
         counts = [math.prod(file.get_slice(key).get_shape()) for key in file.keys()]  # noqa: SIM118
-    config: dict[str, Any] = json.loads(metadata["config"])
+    config: dict[str, int] = json.loads(metadata["config"])
     notes: dict[str, str] = json.loads(metadata.get("notes", "{}"))
     content = path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()

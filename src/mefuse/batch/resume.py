@@ -22,7 +22,10 @@ from mefuse.models import find_model
 from mefuse.settings import FuseSettings
 
 # What a user may change without any pixel or byte of the picture changing.
-_WITHOUT_EFFECT = ("slice_size", "overwrite", "reference", "save_aligned", "save_maps")
+_WITHOUT_EFFECT = (
+    *("slice_size", "overwrite", "reference", "save_aligned", "save_maps"),
+    *("max_megapixels", "strict"),  # they decide only whether there is a picture
+)
 # Of the look, what is measured: another processor may come to other last digits.
 _MEASURED = ("series_key_ev", "series_tint_ev")
 _ALIKE_EV = 0.025

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mefuse.cli import one_line
 from mefuse.cli.report import print_json
 
 if TYPE_CHECKING:
@@ -147,8 +148,8 @@ def _unlinked(linked: float) -> str:
 
 
 def _shown(text: str) -> str:
-    """Text that every terminal takes: bytes of a name that are no UTF-8 become question marks."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    """Text that every terminal takes and none obeys; tabs stay, for they part the columns."""
+    return "\t".join(one_line(part) for part in text.split("\t"))
 
 
 def _warnings(outcome: Outcome) -> list[str]:

@@ -210,6 +210,19 @@ _FUSING = (
         type=click.Choice(get_args(Strip)),
         help="Metadata to leave out: positions, or all but the profile.  [default: none]",
     ),
+    click.option(
+        "--max-megapixels",
+        type=click.FloatRange(0, min_open=True),
+        default=DEFAULTS.max_megapixels,
+        show_default=True,
+        metavar="N",
+        help="Refuse a frame whose header claims more megapixels.",
+    ),
+    click.option(
+        "--strict",
+        is_flag=True,
+        help="Refuse a bracket with a frame that cannot be aligned or may show another scene.",
+    ),
     *_RAW,
 )
 
@@ -239,6 +252,8 @@ def fuse_settings(options: dict[str, Any], *, reference: int | None) -> FuseSett
         output_profile=options["output_profile"],
         strip=options["strip"],
         overwrite=options["overwrite"],
+        max_megapixels=options["max_megapixels"],
+        strict=options["strict"],
         raw=RawSettings(
             white_balance=options["wb"],
             demosaic=options["demosaic"],
@@ -260,7 +275,7 @@ def deciding_settings(options: dict[str, Any], *, reference: int | None) -> Fuse
     return FuseSettings(
         model=options["model"],
         reference=reference,
-        align=not options["no_align"],
+        align=options["align"],
         crop=not options["no_crop"],
         ghost=options["ghost"],
         device=options["device"],

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mefuse.cli import one_line
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
@@ -90,7 +92,7 @@ def print_json(value: dict[str, Any]) -> None:
 
 def _say(line: str) -> None:
     """One line on standard error."""
-    click.echo(line, err=True)
+    click.echo(one_line(line), err=True)
 
 
 def _progress_bar() -> Progress:

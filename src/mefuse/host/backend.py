@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 import cv2
+import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
@@ -124,6 +125,13 @@ class HostBackend:
     ) -> NDArray[Any]:
         """The fused pixels of a region."""
         return blend_fine(frames, coarse, maps, depth=depth)
+
+    def is_finite(self, coarse: Plane, maps: Maps[Planes]) -> bool:
+        """Whether the coarse bands and the maps are all finite numbers."""
+        return all(bool(np.isfinite(part).all()) for part in (coarse, maps.logits, maps.gains))
+
+    def in_float32(self) -> None:
+        """Nothing: this is float32 already."""
 
     def each(self, work: Callable[[Rect], None], slices: Iterable[Rect]) -> Iterator[None]:
         """Runs `work` on every slice, side by side on all cores."""

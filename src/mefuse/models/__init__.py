@@ -31,7 +31,7 @@ class Fused:
     picture was fused whole. `weight_maps` is how much each frame gives where, (N, h, w) float32 of
     any size, summing to 1 over frames; None where it was not asked for. Where it was asked for in
     bands, `bands` is the picture and `pixels` is empty. `work` is what the slices took; it grows
-    while bands are made.
+    while bands are made. `warnings` are sentences.
     """
 
     pixels: NDArray[Any]
@@ -40,6 +40,7 @@ class Fused:
     weight_maps: NDArray[Any] | None = None
     bands: Bands | None = None
     work: SliceWork | None = None
+    warnings: tuple[str, ...] = ()
 
 
 class Fuser(Protocol):

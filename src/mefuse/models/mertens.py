@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from mefuse.aligned import Aligned
 from mefuse.bands import Bands
 from mefuse.device import cuda_index
-from mefuse.errors import InputError
+from mefuse.errors import InputError, ResultError
 from mefuse.models import Fused
 
 
@@ -49,6 +49,10 @@ class MertensFuser:
         del warped
         if on_slice is not None:
             on_slice(1, 1)
+        if not np.isfinite(np.sum(blended)):
+            raise ResultError(
+                "OpenCV's fusion gave no numbers, nothing was written; try --model ipl"
+            )
         pixels = _to_integers(np.asarray(blended, np.float32), depth)
         if in_bands:
             bands = Bands(pixels.shape, pixels.dtype, lambda: iter([pixels]))

@@ -36,6 +36,7 @@ from mefuse.write.formats import (
     resolve_format,
 )
 from mefuse.write.tiff import Page
+from mefuse.write.verify import can_be_checked, check_written
 
 __all__ = [
     "FORMATS",
@@ -112,10 +113,16 @@ def write_picture(
     job = _Job(
         pixels, metadata, quality, compression, form, tuple(layers), linear or LinearLight(), name
     )
+    size = (pixels.shape[0], pixels.shape[1])
     if not isinstance(target, Path):
-        return job.to_stream(target)
+        lost = job.to_stream(target)
+        if can_be_checked(target):
+            check_written(target, size, format=form.name, name=name)
+        return lost
     with replacing(target, overwrite=overwrite) as file:
-        return job.to_file(file)
+        lost = job.to_file(file)
+        check_written(file, size, format=form.name, name=name)
+        return lost
 
 
 def _checked(
