@@ -12,6 +12,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from mefuse.host import ipl
+
 # Makers of picture files, for reading and writing.
 
 Value = tuple[str, object]  # ("SHORT" | "LONG" | "ASCII" | "RATIONAL" | "SRATIONAL" | ..., value)
@@ -284,3 +286,12 @@ def write_cfa_dng(
         neutral=neutral,
         **told,
     )
+
+
+# Makers of networks.
+
+
+def on_host(network: Any) -> ipl.IPL:
+    """The host's form of a torch IPL, with the same weights."""
+    arrays = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    return ipl.IPL(network.config, arrays)

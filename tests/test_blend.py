@@ -4,9 +4,6 @@ import pytest
 import torch
 
 from mefuse.blend import (
-    BANDS,
-    LOGITS,
-    Maps,
     blend_coarse,
     blend_fine,
     build_pyramid,
@@ -17,6 +14,7 @@ from mefuse.blend import (
     to_rgb,
     within_gamut,
 )
+from mefuse.grid import BANDS, LOGITS, Maps
 
 
 def _picture(height, width, *, frames=1, seed=0):

@@ -1,5 +1,6 @@
 """The attention cache: round trips, sizes, budget."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -34,6 +35,18 @@ def test_int8_takes_a_quarter_and_int4_an_eighth_of_float32():
         sizes[bits] = cache.nbytes
     assert sizes[8] / sizes[32] == pytest.approx(0.25, abs=0.01)
     assert sizes[4] / sizes[32] == pytest.approx(0.125, abs=0.01)
+
+
+@pytest.mark.parametrize("bits", [4, 8, 32])
+@pytest.mark.parametrize("shape", [(2, 3, 5), (3, 4, 7, 9), (1, 1, 1, 1)])
+def test_arrays_and_tensors_give_the_same_codes(rng, bits, shape):
+    block = rng.normal(0, 3, shape).astype(np.float32)
+    arrays, tensors = AttentionCache(bits=bits), AttentionCache(bits=bits)
+    arrays.update("a", block)
+    tensors.update("a", torch.from_numpy(block))
+    assert arrays.nbytes == tensors.nbytes
+    assert arrays.read("a").dtype == np.float32
+    assert np.array_equal(arrays.read("a"), tensors.read("a").numpy())
 
 
 def test_writing_a_name_again_replaces_its_block():

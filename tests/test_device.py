@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import builtins
+import sys
+from collections.abc import Callable
+from importlib import metadata
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from mefuse import device
@@ -41,6 +48,71 @@ def test_an_absent_device(
 def test_names_that_mean_nothing(name: str) -> None:
     with pytest.raises(InputError, match="use auto, cpu, cuda or cuda:N"):
         cuda_index(name)
+
+
+@pytest.mark.parametrize(
+    ("version", "seen", "asked"),
+    [
+        ("2.9.0+cpu", 1, False),
+        ("2.9.0", 0, False),
+        ("2.9.0", 1, True),
+        ("2.9.0+cu128", 2, True),
+        ("2.9.0+rocm6.4", 0, True),
+        (None, 1, False),
+    ],
+)
+def test_torch_is_asked_only_where_there_may_be_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, version: str | None, seen: int, asked: bool
+) -> None:
+    def installed(name: str) -> str:
+        if version is None:
+            raise metadata.PackageNotFoundError(name)
+        return version
+
+    asking: list[bool] = []
+    torch = SimpleNamespace(
+        cuda=SimpleNamespace(
+            is_available=lambda: bool(asking.append(True)) or True, device_count=lambda: 3
+        )
+    )
+    monkeypatch.setattr(device.metadata, "version", installed)
+    monkeypatch.setattr(device, "_driver_count", lambda: seen)
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    with monkeypatch.context() as patch:
+        patch.setattr("builtins.__import__", _importing(torch))
+        assert device.cuda_count() == (3 if asked else 0)
+    assert asking == ([True] if asked else [])
+
+
+def _importing(torch: SimpleNamespace) -> Callable[..., object]:
+    """An import that gives this torch."""
+    real = builtins.__import__
+
+    def imported(name: str, *how: Any) -> object:
+        return torch if name == "torch" else real(name, *how)
+
+    return imported
+
+
+def test_a_driver_that_is_not_there_sees_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setattr(device.ctypes, "CDLL", missing)
+    assert device._driver_count() == 0
+
+
+@pytest.mark.parametrize(("failure", "count"), [(0, 2), (100, 0)])
+def test_a_driver_tells_how_many_it_sees(
+    monkeypatch: pytest.MonkeyPatch, failure: int, count: int
+) -> None:
+    def count_into(place: Any) -> int:
+        place._obj.value = 2
+        return 0
+
+    driver = SimpleNamespace(cuInit=lambda _: failure, cuDeviceGetCount=count_into)
+    monkeypatch.setattr(device.ctypes, "CDLL", lambda _: driver)
+    assert device._driver_count() == count
 
 
 def test_the_cpu_is_always_there() -> None:

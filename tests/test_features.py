@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from mefuse.blend import BANDS, FINE, build_pyramid, decompose
-from mefuse.features import FEATURES, describe, glimpse, sense
+from mefuse.blend import build_pyramid, decompose
+from mefuse.features import describe, glimpse, sense
+from mefuse.grid import BANDS, FEATURES, FINE
 
 SHARES = 8 + BANDS  # first channel that compares the frames' energies
 AGREEMENT = 8 + 2 * BANDS  # first channel that says how far the frames agree
@@ -51,10 +52,10 @@ def test_a_part_of_the_picture_is_described_as_in_the_whole():
     seen = glimpse(rgb, decompose(rgb))
     pyramid = build_pyramid(seen.luma)
     everything = slice(0, 32)
-    whole, _ = describe(seen, pyramid.within(everything, everything))
+    whole, _ = describe(seen, pyramid.within((everything, everything)))
     rows, columns = slice(8, 32), slice(0, 24)
-    part = type(seen)(*(x[..., rows, columns] for x in (seen.colour, seen.luma, seen.energies)))
-    described, _ = describe(part, pyramid.within(rows, columns))
+    part = seen.part((rows, columns))
+    described, _ = describe(part, pyramid.within((rows, columns)))
     inner = described[..., 4:, :20]  # 32 px from a cut
     assert torch.equal(inner, whole[..., 12:, :20])
     assert part.energies.shape[2] == FINE

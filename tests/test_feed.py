@@ -22,12 +22,21 @@ def _picture(rng: np.random.Generator) -> Picture:
 
 def test_a_process_of_its_own_draws_what_the_seed_says(rng: np.random.Generator) -> None:
     pictures = [_picture(rng)]
-    fed = list(islice(feed(pictures, RECIPE, seed=(1, 0), device="cpu"), 2))
-    draws = np.random.default_rng((1, 0))
+    fed = list(islice(feed(pictures, RECIPE, seed=(1, 0), workers=1), 2))
+    draws = np.random.default_rng((1, 0, 0))
     for sample in fed:
         drawn = draw_sample(draws, pictures, brackets=1, size_px=128)
         assert torch.equal(sample.detail, drawn.detail)
         assert sample.region == drawn.region
+
+
+def test_workers_draw_by_turns_and_none_means_here(rng: np.random.Generator) -> None:
+    pictures = [_picture(rng)]
+    first, second = islice(feed(pictures, RECIPE, seed=(1, 0), workers=2), 2)
+    assert not torch.equal(first.small, second.small)
+    (here,) = islice(feed(pictures, RECIPE, seed=(1, 0), workers=0), 1)
+    drawn = draw_sample(np.random.default_rng((1, 0)), pictures, brackets=1, size_px=128)
+    assert torch.equal(here.detail, drawn.detail)
 
 
 def test_each_sample_is_used_as_often_as_told() -> None:

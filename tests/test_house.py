@@ -37,10 +37,11 @@ MAY_IMPORT = {
     "look": "depth gamut settings",
     "finish": "aligned errors look models settings",
     "series": "aligned errors finish frames models",
-    "blend": "gamut",
-    "blend_cpu": "blend features gamut",
-    "blend_device": "blend features",
-    "features": "blend",
+    "grid": "",
+    "blend": "gamut grid",
+    "features": "blend gamut grid",
+    "host": "cache gamut grid models slices weights",
+    "torch_backend": "blend cache features grid models slices",
     "profiles": "",
     "boxes": "",
     "jxl_header": "",
@@ -73,9 +74,9 @@ MAY_IMPORT = {
     "write": "boxes colour containers errors exif exif_copy exif_layout frames landing profiles "
     "xmp",
     "deliver": "aligned colour depth errors frames profiles provenance settings write",
-    "models": "aligned blend cache device errors features slices",
+    "models": "aligned cache device errors grid slices",
     "weights": "errors models",
-    "stream": "aligned blend blend_cpu blend_device cache device features models slices weights",
+    "stream": "aligned cache device grid host models slices torch_backend weights",
     "fuse": "align aligned clock colour coverage deliver depth discover errors finish frames "
     "memory models profiles provenance read report settings slices write",
     "group": "containers decode discover errors exif exposure frames makernotes plan raw settings",
@@ -89,9 +90,9 @@ MAY_IMPORT = {
     "gallery": "batch clock discover errors frames landing reduced report slices warp words",
     "contact": "align aligned bracket clock depth discover errors exposure finish frames fuse "
     "ghosts models read reduced settings words write",
-    "bench": "align aligned batch blend cache colour discover errors evaluate exposure finish fuse "
-    "gamut group landing metrics models plan read series settings slices stream synth train "
-    "transforms weights",
+    "bench": "align aligned batch cache colour discover errors evaluate exposure finish fuse "
+    "gamut grid group host landing metrics models plan read series settings slices stream synth "
+    "train transforms weights",
     "evaluate": "aligned coverage device discover errors finish frames metrics models read "
     "settings slices stream warp weights",
     "cli": "batch cluster contact device errors evaluate fuse gallery group models plan report "
@@ -104,22 +105,20 @@ HOME_OF = {  # library -> the only files that may import it
     "distributed": {"cluster"},
     "PIL": {"contact"},
     "rawpy": {"raw"},
-    "threadpoolctl": {"raw"},
+    "threadpoolctl": {"host", "raw"},
     "skimage": {"metrics"},
     "torch": {
         "blend",
-        "blend_cpu",
-        "blend_device",
         "features",
         "cache",
         "device",
         "metrics",
         "models",
-        "stream",
         "synth",
+        "torch_backend",
         "train",
-    }
-    | {"weights", "bench", "evaluate"},
+        "weights",
+    },
     "safetensors": {"weights"},
     "imagecodecs": {"colour", "heif", "write"},
     "pillow_heif": {"heif"},

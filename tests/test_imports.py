@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from conftest import HandHeld
+from mefuse.device import cuda_count
 
 HEAVY = ("numpy", "torch", "cv2", "rawpy", "rich", "tifffile", "safetensors", "imageio")
 
@@ -57,6 +58,20 @@ def test_mertens_on_jpegs_needs_neither_torch_nor_rawpy(hand_held: HandHeld) -> 
     )
     assert "cv2" in loaded
     assert not loaded & {"torch", "rawpy", "threadpoolctl", "click", "rich"}
+
+
+@pytest.mark.parametrize("chosen", ["auto", "cpu"])
+def test_the_network_on_the_cpu_needs_no_torch(hand_held: HandHeld, chosen: str) -> None:
+    if chosen == "auto" and cuda_count():
+        pytest.skip("auto is a GPU here, which needs torch")
+    loaded = _loaded_after(
+        "import io\n"
+        "from mefuse import FuseSettings, fuse_files\n"
+        f"settings = FuseSettings(device={chosen!r})\n"
+        f"fuse_files({hand_held.names}, io.BytesIO(), settings=settings)"
+    )
+    assert {"cv2", "safetensors"} <= loaded
+    assert not loaded & {"torch", "rawpy", "click", "rich"}
 
 
 def test_help_is_quick() -> None:

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from mefuse.blend import BANDS, LOGITS
 from mefuse.cache import AttentionCache
-from mefuse.features import FEATURES
-from mefuse.models.ipl import IPL, IPLConfig, Region
+from mefuse.grid import BANDS, FEATURES, LOGITS
+from mefuse.models.ipl import IPL
+from mefuse.models.ipl_config import IPLConfig, Region
 
 CONFIG = IPLConfig(width=8, blocks=2, cells=3, key_width=4, cube=4)
 

@@ -7,10 +7,14 @@ import numpy as np
 import pytest
 import torch
 
+from helpers import on_host
 from mefuse.aligned import Aligned
-from mefuse.models.ipl import IPL, IPLConfig
+from mefuse.host.backend import HostBackend
+from mefuse.models.ipl import IPL
+from mefuse.models.ipl_config import IPLConfig
 from mefuse.slices import Rect
 from mefuse.stream import NetworkFuser
+from mefuse.torch_backend import TorchBackend
 
 IDENTITY = np.eye(3)
 
@@ -31,10 +35,13 @@ def _frames(rng, height, width, *, dtype=np.uint8):
     return [(np.clip(scene * g, 0, 1) ** 0.45 * top).astype(dtype) for g in (0.5, 2.0, 8.0)]
 
 
-def _fuse(network, frames, *, size=None, bits=8, crop=None, depth=8, transforms=None, ghost="off"):
-    fuser = NetworkFuser("ipl", network, device=torch.device("cpu"), cache_bits=bits)
-    return fuser.fuse(
-        Aligned.of(frames, reference=0, ghost=ghost, transforms=transforms, crop=crop),
+def _fuse(network, frames, *, size=None, bits=8, **how):
+    return _fuse_on(HostBackend(on_host(network)), frames, size=size, bits=bits, **how)
+
+
+def _fuse_on(backend, frames, *, size=None, bits=8, crop=None, depth=8, transforms=None):
+    return NetworkFuser("ipl", backend, cache_bits=bits).fuse(
+        Aligned.of(frames, reference=0, ghost="off", transforms=transforms, crop=crop),
         depth=depth,
         slice_size=size,
         on_slice=None,
@@ -71,17 +78,23 @@ def test_a_compressed_cache_changes_nothing_to_be_seen(rng, network):
     assert compressed.cache_bytes < exact.cache_bytes / 3
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_the_host_fuses_what_torch_fuses(rng, network, dtype):
+    frames = _frames(rng, 256, 384, dtype=dtype)
+    depth = frames[0].itemsize * 8
+    ours = _fuse(network, frames, depth=depth, size=128)
+    wanted = _fuse_on(TorchBackend(network, device="cpu"), frames, depth=depth, size=128)
+    assert _psnr(ours.pixels, wanted.pixels) > 60
+    if depth == 8:
+        assert np.abs(ours.pixels.astype(int) - wanted.pixels).max() <= 1
+    assert ours.cache_bytes == wanted.cache_bytes
+
+
 def test_half_precision_changes_nothing_to_be_seen(rng, network):
     frames = _frames(rng, 128, 192)
     exact = _fuse(network, frames).pixels
-    half = NetworkFuser("ipl", copy.deepcopy(network), device=torch.device("cpu"), half=True)
-    fused = half.fuse(
-        Aligned.of(frames, reference=0, ghost="off"),
-        depth=8,
-        slice_size=None,
-        on_slice=None,
-    )
-    assert _psnr(fused.pixels, exact) > 45
+    half = TorchBackend(copy.deepcopy(network), device="cpu", half=True)
+    assert _psnr(_fuse_on(half, frames).pixels, exact) > 45
 
 
 def test_the_cache_does_not_grow_with_the_picture(rng, network):
@@ -105,7 +118,7 @@ def test_any_size_and_depth(rng, network, size, depth):
 
 def test_progress_counts_every_slice_once(rng, network):
     seen = []
-    fuser = NetworkFuser("ipl", network, device=torch.device("cpu"))
+    fuser = NetworkFuser("ipl", HostBackend(on_host(network)))
     fuser.fuse(
         Aligned.of(_frames(rng, 128, 192), reference=0, ghost="off"),
         depth=8,

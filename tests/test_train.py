@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -11,7 +12,8 @@ import torch
 
 from mefuse import weights
 from mefuse.errors import InputError
-from mefuse.models.ipl import IPL, IPLConfig
+from mefuse.models.ipl import IPL
+from mefuse.models.ipl_config import IPLConfig
 from mefuse.synth.pictures import load_pictures
 from mefuse.train.data import draw_sample
 from mefuse.train.loop import Trainer, fuse_sample, schedule
@@ -43,7 +45,7 @@ def test_a_run_resumes_and_its_weights_load(folder, tmp_path):
     first.save_checkpoint()
     second = Trainer(RECIPE, pictures, tmp_path, "cpu", cases=1)
     assert second.step == 2
-    score = second.run(minutes=10)
+    score = second.run(pause_after=10)
     assert second.step == RECIPE.steps
     assert 0 < score["three_structure"] < 2
     points = [json.loads(line) for line in (tmp_path / "curve.jsonl").read_text().splitlines()]
@@ -99,6 +101,24 @@ def test_the_rates_warm_up_and_fall():
     shares = [schedule(Recipe(steps=1000), step) for step in (0, 99, 500, 999)]
     assert shares[0] < shares[2] < shares[1]
     assert shares[3] == pytest.approx(0.02, rel=0.02)
+
+
+def test_the_rates_fall_with_the_time_where_that_runs_out_first():
+    recipe = Recipe(steps=1000)
+    assert schedule(recipe, 500, spent=0.2) == schedule(recipe, 500)
+    assert schedule(recipe, 500, spent=1.0) == schedule(recipe, 1000)
+
+
+def test_a_run_pauses_and_ends_when_its_time_is_over(folder, tmp_path):
+    recipe = replace(RECIPE, steps=10_000)
+    first = Trainer(recipe, load_pictures(folder), tmp_path, "cpu", cases=1, minutes=0.05)
+    first.run(pause_after=0)
+    assert first.step == 1
+    second = Trainer(recipe, load_pictures(folder), tmp_path, "cpu", cases=1, minutes=0.05)
+    assert second.spent_s == first.spent_s > 0
+    second.run()
+    assert second.spent_s >= 3
+    assert 1 < second.step < 10_000
 
 
 @pytest.mark.parametrize("shape", [(40, 92), (80, 40), (16, 16)])

@@ -6,7 +6,8 @@ from safetensors.torch import save_file
 
 from mefuse import weights
 from mefuse.errors import WeightsError
-from mefuse.models.ipl import IPL, IPLConfig
+from mefuse.models.ipl import IPL
+from mefuse.models.ipl_config import IPLConfig
 
 CONFIG = IPLConfig(width=8, blocks=1, cells=3, key_width=4, cube=4)
 

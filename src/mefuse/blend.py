@@ -23,38 +23,22 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mefuse.gamut import LUMA
-
-BANDS = 6  # bands with weights of their own; deeper ones share one weight map
-FINE = 3  # bands blended region by region; 2**FINE is the grid of features and maps
-LOGITS = BANDS + 2  # per frame: bands, deep bands, chroma
-GRID = 2**FINE
-# What `features.glimpse` and `blend_fine` need around a region to be independent of it: 8 px each
-# for the interpolated weights, the energy's tent and the interpolated band, 7 for the halving.
-OVERLAP_PX = 32
-COARSE_OVERLAP_PX = 32  # around a part of a pyramid's energies: half a sample of the coarsest
-ENERGY_FLOOR = 3e-6  # (0.45 / 255)^2: energy below half a grey level is no detail
-CHROMA_FLOOR = 0.02  # about five grey levels: grey pixels average instead of following noise
-# A pixel with a clipped channel has lost its hue (white turns yellow, yellow green): its chroma
-# counts less and less from 0.7 on, yet still decides where every frame is clipped.
-CLIP_START, CLIP_END, CLIP_SHARE = 0.7, 0.95, 0.01
-# Where the fusion lifts a frame's luma, its colour follows by FOLLOW_UP of their ratio, where it
-# lowers it by FOLLOW_DOWN. With 1 saturation is kept exactly, and with it the noise of dark frames
-# and dull colours in what is lowered; with 0 lifted highlights stay grey, and rings show where one
-# frame's colour takes over from another's. Chosen by eye.
-FOLLOW_UP, FOLLOW_DOWN = 0.75, 0.35
-FOLLOW_LIMITS = (0.4, 3.0)
-FOLLOW_FLOOR = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Maps:
-    """What a network decides, on a grid of 8 px.
-
-    A band's weight of a frame is the softmax over frames of gain x log(local energy) + logit.
-    """
-
-    logits: Tensor  # (B, N, LOGITS, h, w) log weights: bands, deep bands, chroma
-    gains: Tensor  # (B, BANDS, h, w) powers on the local energy
+from mefuse.grid import (
+    BANDS,
+    CHROMA_FLOOR,
+    CLIP_END,
+    CLIP_SHARE,
+    CLIP_START,
+    ENERGY_FLOOR,
+    FINE,
+    FOLLOW_DOWN,
+    FOLLOW_FLOOR,
+    FOLLOW_LIMITS,
+    FOLLOW_UP,
+    GRID,
+    Maps,
+    Pyramid,
+)
 
 
 def luma_chroma(rgb: Tensor) -> tuple[Tensor, Tensor]:
@@ -143,30 +127,7 @@ def decompose(rgb: Tensor) -> Bands:
     return Bands(tuple(fine), tuple(energies), luma, whole, mean_pool(rgb, 2).amax(2), chroma)
 
 
-@dataclass(frozen=True, slots=True)
-class Pyramid:
-    """Luma of the whole picture from the grid of 8 px to the top.
-
-    The coarsest bands, beyond BANDS, share one weight map; the first ones have their own.
-    """
-
-    bands: tuple[Tensor, ...]  # (B, N, h, w), (B, N, h/2, w/2), ... odd sides rounded up to even
-    sizes: tuple[tuple[int, int], ...]  # of each band before rounding
-    energies: tuple[Tensor, ...]  # of bands FINE..BANDS, (B, N, h/2, w/2), ...
-    together: tuple[Tensor, ...]  # the same of the sum of all frames: (B, 1, h/2, w/2), ...
-    top: Tensor  # (B, N, 1 or more, 1 or more) what is left
-
-    def within(self, rows: slice, columns: slice) -> tuple[tuple[Tensor, Tensor], ...]:
-        """Energies, each frame's and together, of a part of the grid; it starts on 64 px."""
-        parts = []
-        for level, pair in enumerate(zip(self.energies, self.together, strict=True), start=1):
-            y = slice(rows.start >> level, -(-rows.stop >> level))
-            x = slice(columns.start >> level, -(-columns.stop >> level))
-            parts.append((pair[0][..., y, x], pair[1][..., y, x]))
-        return tuple(parts)
-
-
-def build_pyramid(luma: Tensor) -> Pyramid:
+def build_pyramid(luma: Tensor) -> Pyramid[Tensor]:
     """Takes luma (B, N, h, w) on the grid of 8 px apart, to the top."""
     sizes: list[tuple[int, int]] = []
     bands: list[Tensor] = []
@@ -201,7 +162,7 @@ def _even(maps: Tensor) -> Tensor:
     return flat.reshape(*maps.shape[:-2], *flat.shape[-2:])
 
 
-def blend_coarse(pyramid: Pyramid, maps: Maps) -> Tensor:
+def blend_coarse(pyramid: Pyramid[Tensor], maps: Maps[Tensor]) -> Tensor:
     """Joins all bands from the 1/8 grid to the top of the pyramid.
 
     Args:
@@ -230,7 +191,7 @@ def blend_coarse(pyramid: Pyramid, maps: Maps) -> Tensor:
     return fused
 
 
-def weight_maps(energies: Tensor, pyramid: Pyramid, maps: Maps) -> Tensor:
+def weight_maps(energies: Tensor, pyramid: Pyramid[Tensor], maps: Maps[Tensor]) -> Tensor:
     """How much of the luma each frame gives, for people to look at: the mean over all bands.
 
     Args:
@@ -257,7 +218,7 @@ def weight_maps(energies: Tensor, pyramid: Pyramid, maps: Maps) -> Tensor:
     return torch.stack(weights).mean(0)
 
 
-def blend_fine(bands: Bands, coarse: Tensor, maps: Maps) -> tuple[Tensor, Tensor]:
+def blend_fine(bands: Bands, coarse: Tensor, maps: Maps[Tensor]) -> tuple[Tensor, Tensor]:
     """Joins the three finest bands of a region onto the fused coarse luma, and the chroma.
 
     Args:

@@ -1,14 +1,18 @@
 """Which processor runs a network: a name as the user gives it -> a device that is really there.
 
-Knows torch's device names and nothing of models; torch is imported only when asked.
+Knows torch's device names and nothing of models. Importing torch takes longer than fusing on the
+CPU, so it is asked only where its build and the machine's driver leave room for a GPU.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import re
+import sys
 from dataclasses import dataclass
+from importlib import metadata
 
 from mefuse.errors import DeviceError, InputError
 
@@ -25,13 +29,8 @@ class Device:
 
 def list_devices() -> list[Device]:
     """The CPU, and each GPU that torch can use."""
-    import torch
-
     devices = [Device("cpu", platform.machine(), threads=os.cpu_count())]
-    for index in range(cuda_count()):
-        seen = torch.cuda.get_device_properties(index)
-        devices.append(Device(f"cuda:{index}", seen.name, memory_bytes=seen.total_memory))
-    return devices
+    return devices + [_gpu(index) for index in range(cuda_count())]
 
 
 def resolve_device(name: str) -> str:
@@ -69,9 +68,46 @@ def cuda_index(name: str) -> int:
 
 def cuda_count() -> int:
     """How many GPUs torch can use, 0 where its build or the machine has none."""
+    if not _may_have_gpu():
+        return 0
     import torch
 
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def _gpu(index: int) -> Device:
+    """What torch tells of a GPU."""
+    import torch
+
+    seen = torch.cuda.get_device_properties(index)
+    return Device(f"cuda:{index}", seen.name, memory_bytes=seen.total_memory)
+
+
+def _may_have_gpu() -> bool:
+    """Whether it is worth importing torch to ask: its build knows GPUs and the driver sees one.
+
+    Builds of torch say what they are for in their version: 2.9.0+cpu, 2.9.0+cu128, 2.9.0+rocm6.4,
+    or nothing, which on Linux means CUDA.
+    """
+    if "torch" in sys.modules:
+        return True
+    try:
+        build = metadata.version("torch").partition("+")[2]
+    except metadata.PackageNotFoundError:
+        return False
+    return build.startswith("rocm") or (build != "cpu" and _driver_count() > 0)
+
+
+def _driver_count() -> int:
+    """How many GPUs NVIDIA's driver sees, 0 where there is no driver (macOS never has one)."""
+    name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    try:
+        driver = ctypes.CDLL(name)
+        count = ctypes.c_int(0)
+        failed = driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count))
+    except (OSError, AttributeError):  # no such library, or one that is none of NVIDIA's
+        return 0
+    return 0 if failed else count.value
 
 
 def _seen(count: int) -> str:

@@ -9,36 +9,29 @@ Values are 0..1, display-referred, before they are features.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from mefuse.blend import (
-    BANDS,
+from mefuse.blend import Bands, build_pyramid, enlarge, luma_chroma, mean_pool
+from mefuse.grid import (
+    AGREEMENT_LIMIT,
+    CLIPPED_ABOVE,
+    CLIPPED_BELOW,
+    CLIPPED_SLOPE,
     ENERGY_FLOOR,
+    EXPOSED_FLOOR,
+    EXPOSED_VARIANCE,
     FINE,
     GRID,
-    Bands,
-    build_pyramid,
-    enlarge,
-    luma_chroma,
-    mean_pool,
+    LUMA_FLOOR,
+    SATURATION_FLOOR,
+    Glimpse,
+    everything,
 )
 
-FEATURES = 8 + 2 * BANDS + BANDS - FINE  # channels per frame
 
-
-@dataclass(frozen=True, slots=True)
-class Glimpse:
-    """What is kept of frames on the grid of 8 px until a network has decided."""
-
-    colour: Tensor  # (B, N, 3, h, w) mean RGB
-    luma: Tensor  # (B, N, h, w) of the pyramid
-    energies: Tensor  # (B, N, FINE, h, w) mean local energy of each fine band
-
-
-def glimpse(rgb: Tensor, bands: Bands) -> Glimpse:
+def glimpse(rgb: Tensor, bands: Bands) -> Glimpse[Tensor]:
     """The glimpse of frames (B, N, 3, H, W), 0..1, and the same frames taken apart."""
     energies = [mean_pool(e, GRID >> (i + 1)) for i, e in enumerate(bands.energies)]
     return Glimpse(mean_pool(rgb, GRID), bands.luma, torch.stack(energies, 2))
@@ -52,11 +45,12 @@ def sense(rgb: Tensor, bands: Bands) -> tuple[Tensor, Tensor]:
         bands: the same frames taken apart.
     """
     seen = glimpse(rgb, bands)
-    rows, columns = (slice(0, side) for side in seen.luma.shape[-2:])
-    return describe(seen, build_pyramid(seen.luma).within(rows, columns))
+    return describe(seen, build_pyramid(seen.luma).within(everything(seen.luma)))
 
 
-def describe(seen: Glimpse, coarse: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+def describe(
+    seen: Glimpse[Tensor], coarse: Sequence[tuple[Tensor, Tensor]]
+) -> tuple[Tensor, Tensor]:
     """What the network sees of frames, on a grid of 8 px.
 
     Args:
@@ -69,24 +63,28 @@ def describe(seen: Glimpse, coarse: Sequence[tuple[Tensor, Tensor]]) -> tuple[Te
     """
     small, luma = seen.colour, seen.luma
     _, chroma = luma_chroma(small)
-    exposed = -((small - 0.5) ** 2 / (2 * 0.2**2)).sum(2)
+    exposed = -((small - 0.5) ** 2 / (2 * EXPOSED_VARIANCE)).sum(2)
     saturation = small.std(2, correction=0)
     own = torch.stack(
         (
             luma * 2 - 1,
-            torch.log(luma.clamp_min(0) + 0.01) / 2 + 1,
+            torch.log(luma.clamp_min(0) + LUMA_FLOOR) / 2 + 1,
             chroma[:, :, 0] * 4,
             chroma[:, :, 1] * 4,
             saturation * 4,
             exposed / 4 + 1,
-            ((small.amax(2) - 0.92) * 12.5).clamp(0, 1),  # clipped above
-            ((0.08 - small.amin(2)) * 12.5).clamp(0, 1),  # clipped below
+            ((small.amax(2) - CLIPPED_ABOVE) * CLIPPED_SLOPE).clamp(0, 1),  # clipped above
+            ((CLIPPED_BELOW - small.amin(2)) * CLIPPED_SLOPE).clamp(0, 1),  # clipped below
         ),
         2,
     )
     features = torch.cat((own, _compare(seen.energies, coarse)), 2)
     contrast = (seen.energies.sum(2) + ENERGY_FLOOR).sqrt()
-    prior = torch.log(contrast) + torch.log(saturation + 0.02) + exposed.clamp_min(-8)
+    prior = (
+        torch.log(contrast)
+        + torch.log(saturation + SATURATION_FLOOR)
+        + exposed.clamp_min(EXPOSED_FLOOR)
+    )
     return features, prior[:, :, None]
 
 
@@ -106,6 +104,6 @@ def _compare(fine: Tensor, coarse: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
     logs = torch.log(energies)
     in_phase = energies[:, :, FINE:].sqrt().sum(1, keepdim=True) ** 2
     together = torch.stack([together for _, together in whole], 2) + ENERGY_FLOOR
-    agreement = (together / in_phase).clamp(0, 1.2) * 2 - 1
+    agreement = (together / in_phase).clamp(0, AGREEMENT_LIMIT) * 2 - 1
     shared = agreement.expand(-1, fine.shape[1], -1, -1, -1)
     return torch.cat(((logs + 8) / 4, (logs - total) / 3 + 0.5, shared), 2)

@@ -251,7 +251,7 @@ def load_model(settings: FuseSettings) -> Fuser:
 
 @contextmanager
 def _loading(settings: FuseSettings) -> Iterator[Future[Fuser]]:
-    """The model while it loads beside the reading: importing torch takes longer than decoding."""
+    """The model while it loads beside the reading: on a GPU, importing torch takes longer."""
     with ThreadPoolExecutor(1, thread_name_prefix="load") as pool:
         yield pool.submit(load_model, settings)
 

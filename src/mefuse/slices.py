@@ -50,3 +50,21 @@ def slices_of(height: int, width: int, size_px: int) -> Iterator[Rect]:
     for top in range(0, height, size_px):
         for left in range(0, width, size_px):
             yield Rect(top, left, min(size_px, height - top), min(size_px, width - left))
+
+
+def even_slices_of(height: int, width: int, size_px: int) -> Iterator[Rect]:
+    """Yields slices as `slices_of`, of nearly equal sides, at most `size_px`: no thin last ones.
+
+    Where slices need a wide overlap, a thin one costs nearly as much as a whole one.
+    """
+    for row in _even_cuts(height, size_px):
+        for column in _even_cuts(width, size_px):
+            yield Rect(row.start, column.start, row.stop - row.start, column.stop - column.start)
+
+
+def _even_cuts(side: int, size_px: int) -> Iterator[slice]:
+    """Cuts of a side, at multiples of `GRID_PX`."""
+    count = -(-side // size_px)
+    step = -(-side // count // GRID_PX) * GRID_PX
+    for start in range(0, side, step):
+        yield slice(start, min(start + step, side))

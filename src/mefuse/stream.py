@@ -1,82 +1,109 @@
-"""Streaming: a bracket of any size through a network, slice by slice. Where numpy meets torch.
+"""Streaming: a bracket of any size through a network, slice by slice.
 
 prefill: the whole bracket, small, goes through the network once and fills the attention cache.
 glimpse: slices of the frames leave little on a grid of 8 px; a pyramid grows on their luma.
 decode: slices of that become features and maps, with the cache as the only view of the whole.
 blend: bands from 1/8 up are joined for the whole picture, then slice by slice the finest ones.
 
-Every slice is read with the overlap that its arithmetic needs, so the fused pixels do not depend
-on the slice size. It knows no path and no file but the model's weights by name.
+A backend computes: numpy and OpenCV on the CPU, torch on a GPU. Every slice is read with the
+overlap that its arithmetic needs, so the fused pixels do not depend on the slice size. It knows no
+file but the model's weights by name.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, Protocol
 
-import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from mefuse import blend_cpu, weights
+from mefuse import weights
 from mefuse.aligned import Aligned
-from mefuse.blend import (
+from mefuse.cache import AttentionCache, Bits
+from mefuse.device import resolve_device
+from mefuse.grid import (
     BANDS,
     COARSE_OVERLAP_PX,
     FINE,
     GRID,
     LOGITS,
     OVERLAP_PX,
+    Cut,
+    Glimpse,
     Maps,
     Pyramid,
-    blend_coarse,
-    build_pyramid,
-    weight_maps,
+    everything,
 )
-from mefuse.blend_device import DeviceArithmetic
-from mefuse.cache import AttentionCache, Bits
-from mefuse.device import resolve_device
-from mefuse.features import Glimpse, describe
+from mefuse.host.backend import HostBackend
 from mefuse.models import Fused
-from mefuse.models.ipl import Region
-from mefuse.slices import GRID_PX, Rect, slices_of
+from mefuse.models.ipl_config import Region
+from mefuse.slices import GRID_PX, Rect, even_slices_of, slices_of
 
 PREFILL_PX = 512  # longest side of the small bracket: enough to see the scene, 0.02 s on two cores
 SLICE_PX = 512  # a slice of three frames and its arithmetic take about 30 MB
 PREFILL_MULTIPLE_PX = 32  # its sides: two cells of the network, pooled by two
-DECODE_FACTOR = 4  # features are 64 times fewer than pixels, and need a wider overlap
+DECODE_FACTOR = 5  # features are 64 times fewer than pixels, and need a wider overlap
+
+Array = Any  # of the backend: numpy's on the CPU, torch's on a GPU
 
 
-class Arithmetic(Protocol):
-    """`blend.py` for one kind of device: the module `blend_cpu`, or a `DeviceArithmetic`."""
+class Backend(Protocol):
+    """A network and the arithmetic around it on one device; arrays stay on it.
 
-    def glimpse_frames(self, frames: Sequence[NDArray[Any]]) -> Glimpse:
-        """What is kept of frames."""
+    Grids are (..., h, w), their leading dimensions as `grid.py` tells them.
+    """
 
-    def blend_frames(
-        self, frames: Sequence[NDArray[Any]], coarse: Tensor, maps: Maps, *, depth: int
-    ) -> NDArray[Any]:
-        """Fused pixels of frames."""
-
-
-class Network(Protocol):
-    """What streaming asks of a network; see `models.ipl.IPL`."""
+    @property
+    def device(self) -> str:
+        """What it runs on: "cpu" or "cuda:N"."""
 
     @property
     def overlap_px(self) -> int:
-        """Pixels around a region that its maps depend on."""
+        """Pixels around a region that the network's maps depend on."""
 
-    def prefill(self, features: Tensor, prior: Tensor, cache: AttentionCache) -> None:
-        """Fills the cache from the whole bracket, small."""
+    def empty(self, shape: tuple[int, ...]) -> Array:
+        """A grid to be filled."""
+
+    def glimpse(self, frames: Sequence[NDArray[Any]]) -> Glimpse[Array]:
+        """What is kept of frames (H, W, 3) uint8 or uint16, sides multiples of 8."""
+
+    def build_pyramid(self, luma: Array) -> Pyramid[Array]:
+        """The bands from the grid of 8 px to the top."""
+
+    def prefill(
+        self,
+        seen: Glimpse[Array],
+        energies: Sequence[tuple[Array, Array]],
+        cache: AttentionCache[Array],
+    ) -> None:
+        """Shows the network the whole bracket, small: fills the cache."""
 
     def decode(
-        self, features: Tensor, prior: Tensor, region: Region, cache: AttentionCache
-    ) -> Maps:
-        """Maps of one region."""
+        self,
+        seen: Glimpse[Array],
+        energies: Sequence[tuple[Array, Array]],
+        region: Region,
+        cache: AttentionCache[Array],
+    ) -> Maps[Array]:
+        """The network's maps of a region, from its glimpse and its part of the pyramid."""
+
+    def blend_coarse(self, pyramid: Pyramid[Array], maps: Maps[Array]) -> Array:
+        """The fused luma on the grid of 8 px."""
+
+    def weight_maps(
+        self, energies: Array, pyramid: Pyramid[Array], maps: Maps[Array]
+    ) -> NDArray[Any]:
+        """How much of the luma each frame gives: (N, h, w) float32 in host memory."""
+
+    def blend_fine(
+        self, frames: Sequence[NDArray[Any]], coarse: Array, maps: Maps[Array], *, depth: int
+    ) -> NDArray[Any]:
+        """The fused pixels (H, W, 3) of a region of that depth, from frames as for `glimpse`."""
+
+    def each(self, work: Callable[[Rect], None], slices: Iterable[Rect]) -> Iterator[None]:
+        """Runs `work` on every slice, in any order; yields when one more is done."""
 
 
 class NetworkFuser:
@@ -84,37 +111,20 @@ class NetworkFuser:
 
     Args:
         name: the model's name, for reports.
-        network: in evaluation mode; it is moved to `device`.
-        device: where it runs.
+        backend: the network on its device.
         cache_bits: 8 or 4, or 32 for a cache that is not compressed.
         prefill_px: longest side of the whole bracket, small, that fills the cache.
-        half: whether the network computes in half precision; None: on a GPU. Bands never do.
     """
 
     def __init__(
-        self,
-        name: str,
-        network: torch.nn.Module,
-        *,
-        device: torch.device,
-        cache_bits: Bits = 8,
-        prefill_px: int = PREFILL_PX,
-        half: bool | None = None,
+        self, name: str, backend: Backend, *, cache_bits: Bits = 8, prefill_px: int = PREFILL_PX
     ) -> None:
         self.name = name
-        self.device = str(device)
-        self._device = device
-        half = device.type == "cuda" if half is None else half
-        self._dtype = torch.float16 if half else torch.float32
-        self._network: Network = network.to(device, self._dtype)  # type: ignore[assignment]
+        self.device = backend.device
+        self._backend = backend
         self._cache_bits: Bits = cache_bits
         self._prefill_px = prefill_px
-        self._arithmetic: Arithmetic = (
-            blend_cpu if device.type == "cpu" else DeviceArithmetic(device)
-        )
-        self._workers = (os.cpu_count() or 1) if device.type == "cpu" else 1
 
-    @torch.inference_mode()
     def fuse(
         self,
         bracket: Aligned,
@@ -128,88 +138,86 @@ class NetworkFuser:
         size = slice_size or SLICE_PX
         whole = (bracket.padded.height, bracket.padded.width)
         slices = list(slices_of(*whole, size))
-        wide = list(slices_of(*whole, size * DECODE_FACTOR))
+        wide = list(even_slices_of(*whole, size * DECODE_FACTOR))
         tell = _counter(on_slice, 2 * len(slices) + len(wide))
-        cache = AttentionCache(bits=self._cache_bits)
+        cache: AttentionCache[Array] = AttentionCache(bits=self._cache_bits)
         self._prefill(bracket, cache)
         seen = self._glimpse(bracket, slices, tell)
-        pyramid = build_pyramid(seen.luma)
+        pyramid = self._backend.build_pyramid(seen.luma)
         maps = self._decode(seen, pyramid, wide, cache, tell)
-        coarse = blend_coarse(pyramid, maps)
-        kept = _shown(weight_maps(seen.energies, pyramid, maps)) if keep_weight_maps else None
+        coarse = self._backend.blend_coarse(pyramid, maps)
+        kept = None
+        if keep_weight_maps:
+            kept = self._backend.weight_maps(seen.energies, pyramid, maps)
         del seen, pyramid
         pixels = self._blend(bracket, slices, (coarse, maps), depth, tell)
         return Fused(pixels, cache.nbytes, size, kept)
 
-    def _prefill(self, bracket: Aligned, cache: AttentionCache) -> None:
+    def _prefill(self, bracket: Aligned, cache: AttentionCache[Array]) -> None:
         """Shows the network the whole bracket, small."""
         small = bracket.small(self._prefill_px, multiple_px=PREFILL_MULTIPLE_PX)
-        seen = self._arithmetic.glimpse_frames(small)
-        energies = build_pyramid(seen.luma).within(*_whole(seen.luma))
-        features, prior = describe(seen, energies)
-        self._network.prefill(features.to(self._dtype), prior.to(self._dtype), cache)
+        seen = self._backend.glimpse(small)
+        energies = self._backend.build_pyramid(seen.luma).within(everything(seen.luma))
+        self._backend.prefill(seen, energies, cache)
 
     def _glimpse(
         self, bracket: Aligned, slices: Sequence[Rect], tell: Callable[[], None]
-    ) -> Glimpse:
+    ) -> Glimpse[Array]:
         """What is kept of the whole picture, on the grid of 8 px."""
-        count, shape = (
-            len(bracket.frames),
-            (bracket.padded.height // GRID, bracket.padded.width // GRID),
-        )
+        count = len(bracket.frames)
+        shape = (bracket.padded.height // GRID, bracket.padded.width // GRID)
         whole = Glimpse(
-            self._empty((1, count, 3, *shape)),
-            self._empty((1, count, *shape)),
-            self._empty((1, count, FINE, *shape)),
+            self._backend.empty((count, 3, *shape)),
+            self._backend.empty((count, *shape)),
+            self._backend.empty((count, FINE, *shape)),
         )
 
         def glimpse_slice(rect: Rect) -> None:
             grown = rect.grown(OVERLAP_PX, bracket.padded)
-            here, inner = _cut(rect, GRID), _cut(_within(rect, grown), GRID)
-            part = self._arithmetic.glimpse_frames(bracket.region(grown, keep=True))
+            here, inner = _cut(rect), _cut(_within(rect, grown))
+            part = self._backend.glimpse(bracket.region(grown, keep=True))
             whole.colour[(..., *here)] = part.colour[(..., *inner)]
             whole.luma[(..., *here)] = part.luma[(..., *inner)]
             whole.energies[(..., *here)] = part.energies[(..., *inner)]
 
-        for _ in self._each(glimpse_slice, slices):
+        for _ in self._backend.each(glimpse_slice, slices):
             tell()
         return whole
 
     def _decode(
         self,
-        seen: Glimpse,
-        pyramid: Pyramid,
+        seen: Glimpse[Array],
+        pyramid: Pyramid[Array],
         slices: Sequence[Rect],
-        cache: AttentionCache,
+        cache: AttentionCache[Array],
         tell: Callable[[], None],
-    ) -> Maps:
+    ) -> Maps[Array]:
         """The network's maps of the whole picture, slice by slice."""
-        count, *shape = seen.luma.shape[1:]
-        logits = self._empty((1, count, LOGITS, *shape))
-        gains = self._empty((1, BANDS, *shape))
+        count, *shape = seen.luma.shape[-3:]
+        maps = Maps(
+            self._backend.empty((count, LOGITS, *shape)), self._backend.empty((BANDS, *shape))
+        )
         whole = Rect(0, 0, shape[0] * GRID, shape[1] * GRID)
-        overlap = -(-(self._network.overlap_px + COARSE_OVERLAP_PX) // GRID_PX) * GRID_PX
-        for rect in slices:
+        overlap = -(-(self._backend.overlap_px + COARSE_OVERLAP_PX) // GRID_PX) * GRID_PX
+
+        def decode_slice(rect: Rect) -> None:
             grown = rect.grown(overlap, whole)
-            here, inner = _cut(rect, GRID), _cut(_within(rect, grown), GRID)
-            rows, columns = _cut(grown, GRID)
-            part = Glimpse(
-                *(x[..., rows, columns] for x in (seen.colour, seen.luma, seen.energies))
+            here, inner, cut = _cut(rect), _cut(_within(rect, grown)), _cut(grown)
+            part = self._backend.decode(
+                seen.part(cut), pyramid.within(cut), Region.of(grown, whole), cache
             )
-            features, prior = describe(part, pyramid.within(rows, columns))
-            maps = self._network.decode(
-                features.to(self._dtype), prior.to(self._dtype), Region.of(grown, whole), cache
-            )
-            logits[(..., *here)] = maps.logits[(..., *inner)]
-            gains[(..., *here)] = maps.gains[(..., *inner)]
+            maps.logits[(..., *here)] = part.logits[(..., *inner)]
+            maps.gains[(..., *here)] = part.gains[(..., *inner)]
+
+        for _ in self._backend.each(decode_slice, slices):
             tell()
-        return Maps(logits, gains)
+        return maps
 
     def _blend(
         self,
         bracket: Aligned,
         slices: Sequence[Rect],
-        decided: tuple[Tensor, Maps],
+        decided: tuple[Array, Maps[Array]],
         depth: int,
         tell: Callable[[], None],
     ) -> NDArray[Any]:
@@ -220,52 +228,34 @@ class NetworkFuser:
 
         def blend_slice(rect: Rect) -> None:
             grown = rect.grown(OVERLAP_PX, bracket.padded)
-            cut = (..., *_cut(grown, GRID))
-            part = Maps(maps.logits[cut], maps.gains[cut])
-            pixels = self._arithmetic.blend_frames(
-                bracket.region(grown), coarse[cut], part, depth=depth
+            cut = _cut(grown)
+            pixels = self._backend.blend_fine(
+                bracket.region(grown), coarse[(..., *cut)], maps.part(cut), depth=depth
             )
             target = fused[rect.top : rect.bottom, rect.left : rect.right]
             inner = _within(rect, grown)
             rows = slice(inner.top, inner.top + target.shape[0])
             target[...] = pixels[rows, inner.left : inner.left + target.shape[1]]
 
-        for _ in self._each(blend_slice, slices):
+        for _ in self._backend.each(blend_slice, slices):
             tell()
         return fused
 
-    def _each(self, work: Callable[[Rect], None], slices: Iterable[Rect]) -> Iterator[None]:
-        """Runs `work` on every slice, on all cores where the slices' arithmetic is the CPU's."""
-        if self._workers == 1:
-            yield from map(work, slices)
-            return
-        threads = cv2.getNumThreads()
-        cv2.setNumThreads(1)  # slices run side by side; threads inside each would only contend
-        try:
-            with ThreadPoolExecutor(self._workers) as pool:
-                yield from pool.map(torch.inference_mode()(work), slices)
-        finally:
-            cv2.setNumThreads(threads)
 
-    def _empty(self, shape: tuple[int, ...]) -> Tensor:
-        return torch.empty(shape, dtype=torch.float32, device=self._device)
-
-
-def load_network_fuser(name: str, *, device: str) -> NetworkFuser:
-    """The network of that name with the weights that ship with mefuse.
+def load_network_fuser(name: str, *, device: str, path: Path | None = None) -> NetworkFuser:
+    """The network of that name on a device, with the weights that ship with mefuse or of a file.
 
     Raises:
         DeviceError: the device is absent.
         WeightsError: the weights are missing or damaged.
     """
-    return NetworkFuser(
-        name, weights.load(weights.find(name)), device=torch.device(resolve_device(device))
-    )
+    file = path or weights.find(name)
+    there = resolve_device(device)
+    if there == "cpu":
+        return NetworkFuser(name, HostBackend.of(weights.read(file)))
+    from mefuse.torch_backend import TorchBackend
 
-
-def _shown(maps: Tensor) -> NDArray[np.float32]:
-    """Weight maps of the one bracket, (N, h, w), in host memory."""
-    return np.asarray(maps[0].float().cpu().numpy(), np.float32)
+    return NetworkFuser(name, TorchBackend(weights.load(file), device=there))
 
 
 def _within(rect: Rect, outer: Rect) -> Rect:
@@ -273,16 +263,11 @@ def _within(rect: Rect, outer: Rect) -> Rect:
     return Rect(rect.top - outer.top, rect.left - outer.left, rect.height, rect.width)
 
 
-def _whole(grid: Tensor) -> tuple[slice, slice]:
-    """All rows and columns of a grid."""
-    return slice(0, grid.shape[-2]), slice(0, grid.shape[-1])
-
-
-def _cut(rect: Rect, grid: int) -> tuple[slice, slice]:
-    """Rows and columns of a rectangle on a coarser grid."""
+def _cut(rect: Rect) -> Cut:
+    """Rows and columns of a rectangle on the grid of 8 px."""
     return (
-        slice(rect.top // grid, rect.bottom // grid),
-        slice(rect.left // grid, rect.right // grid),
+        slice(rect.top // GRID, rect.bottom // GRID),
+        slice(rect.left // GRID, rect.right // GRID),
     )
 
 

@@ -75,7 +75,7 @@ def weights_of(settings: FuseSettings) -> dict[str, str] | None:
     name = find_model(settings.model).weights_name
     if name is None:
         return None
-    from mefuse import weights  # loads torch
+    from mefuse import weights  # loads numpy
 
     found = weights.describe(name)
     return {"name": found.name, "sha256": found.sha256}

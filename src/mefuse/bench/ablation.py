@@ -17,52 +17,52 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from mefuse import weights
 from mefuse.aligned import Aligned
-from mefuse.blend import Maps
 from mefuse.cache import AttentionCache, Bits
+from mefuse.grid import Maps
+from mefuse.host.backend import HostBackend, Network
+from mefuse.host.ipl import IPL
+from mefuse.host.planes import Planes
 from mefuse.metrics.mef_ssim import gray_plane, measure_mef_ssim
 from mefuse.metrics.mef_ssimc import measure_mef_ssimc
-from mefuse.models.ipl import IPL, Region
+from mefuse.models.ipl_config import Region
 from mefuse.stream import PREFILL_PX, NetworkFuser
 from mefuse.synth.pictures import load_pictures
 from mefuse.train.recipe import Recipe
 from mefuse.train.validation import draw_frames
 
 Picture = NDArray[np.uint8]
-SLICE_PX = 128  # decoded in regions of 512 px, so that the brackets need several
+SLICE_PX = 128  # decoded in regions of 640 px, so that the brackets need several
 SIZE_PX = 1024
 SEED = 30_000
 
 
-class Alone(torch.nn.Module):
+class Alone:
     """A network without the cache: every region is its own whole bracket."""
 
-    def __init__(self, network: IPL) -> None:
-        super().__init__()
+    def __init__(self, network: Network) -> None:
         self.network = network
 
     @property
     def overlap_px(self) -> int:
-        """See `stream.Network`."""
+        """See `host.backend.Network`."""
         return self.network.overlap_px
 
-    def prefill(self, features: Tensor, prior: Tensor, cache: AttentionCache) -> None:
+    def prefill(self, features: Planes, prior: Planes, cache: AttentionCache[Planes]) -> None:
         """Sees nothing."""
 
     def decode(
         self,
-        features: Tensor,
-        prior: Tensor,
+        features: Planes,
+        prior: Planes,
         region: Region,
-        cache: AttentionCache,  # noqa: ARG002 - this is the point
-    ) -> Maps:
+        cache: AttentionCache[Planes],  # noqa: ARG002 - this is the point
+    ) -> Maps[Planes]:
         """Decodes a region with what it tells of itself."""
-        own = AttentionCache(bits=32, budget_bytes=2**40)
+        own: AttentionCache[Planes] = AttentionCache(bits=32, budget_bytes=2**40)
         self.network.prefill(features, prior, own)
         alone = Region.whole(region.height, region.width)
         return self.network.decode(features, prior, alone, own)
@@ -73,7 +73,7 @@ class Variant:
     """One way to run a network."""
 
     name: str
-    network: torch.nn.Module
+    network: Network
     bits: Bits = 8
     prefill_px: int = PREFILL_PX
 
@@ -81,8 +81,7 @@ class Variant:
         """The fused picture of frames that lie as they are."""
         fuser = NetworkFuser(
             self.name,
-            self.network,
-            device=torch.device("cpu"),
+            HostBackend(self.network),
             cache_bits=self.bits,
             prefill_px=self.prefill_px,
         )
@@ -91,7 +90,7 @@ class Variant:
         return np.asarray(fused.pixels, np.uint8)
 
 
-def variants(network: IPL) -> list[Variant]:
+def variants(network: Network) -> list[Variant]:
     """The parts that can be changed without training again."""
     found = [Variant("as it ships", network), Variant("without cache", Alone(network))]
     bits: tuple[Bits, ...] = (32, 4)
@@ -137,6 +136,12 @@ def measure(found: Sequence[Variant], brackets: Sequence[Any]) -> dict[str, Any]
     return table
 
 
+def _network(path: Path) -> IPL:
+    """The network of a weights file."""
+    found = weights.read(path)
+    return IPL(found.config, found.arrays)
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m mefuse.bench.ablation", description=__doc__)
@@ -153,10 +158,10 @@ def main() -> None:
         [np.asarray(f.permute(1, 2, 0).mul(255).round().byte().numpy()) for f in frames]
         for frames in drawn
     ]
-    found = variants(weights.load(weights.find("ipl")))
+    found = variants(_network(weights.find("ipl")))
     for pair in given.weights:
         name, _, file = pair.partition("=")
-        found.append(Variant(name, weights.load(Path(file))))
+        found.append(Variant(name, _network(Path(file))))
     print(json.dumps(measure(found, brackets), indent=2))
 
 

@@ -15,7 +15,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from mefuse import weights
@@ -23,6 +22,7 @@ from mefuse.aligned import Aligned
 from mefuse.cache import Bits
 from mefuse.discover import find_sources
 from mefuse.fuse import fuse_pixels
+from mefuse.host.backend import HostBackend
 from mefuse.models import Fused
 from mefuse.read import read_frame
 from mefuse.settings import FuseSettings
@@ -42,8 +42,8 @@ def psnr(one: Pixels, other: Pixels) -> float:
 
 def _fuse(frames: Sequence[Pixels], *, slice_px: int | None = None, bits: Bits = 8) -> Fused:
     """Fuses frames as they lie, 16 bits out, so that rounding hides nothing."""
-    network = weights.load(weights.find("ipl"))
-    fuser = NetworkFuser("ipl", network, device=torch.device("cpu"), cache_bits=bits)
+    network = HostBackend.of(weights.read(weights.find("ipl")))
+    fuser = NetworkFuser("ipl", network, cache_bits=bits)
     return fuser.fuse(
         Aligned.of(
             sorted(frames, key=np.mean), reference=len(frames) // 2, ghost=AS_THEY_LIE.ghost

@@ -150,13 +150,9 @@ def _fuse_as_users_get_it(fuser: Fuser, frames: Frames) -> Picture:
 
 def _network_fuser(name: str, device: str, path: Path) -> Fuser:
     """A network with weights of the user's own."""
-    import torch
+    from mefuse.stream import load_network_fuser
 
-    from mefuse.device import resolve_device
-    from mefuse.stream import NetworkFuser
-    from mefuse.weights import load
-
-    return NetworkFuser(name, load(path), device=torch.device(resolve_device(device)))
+    return load_network_fuser(name, device=device, path=path)
 
 
 def _named(folder: Path, case: Case) -> Path | None:

@@ -77,7 +77,7 @@ class ModelEntry:
 
     @property
     def is_network(self) -> bool:
-        """Whether it runs trained weights, and with them torch."""
+        """Whether it runs trained weights."""
         return self.weights_name is not None
 
 

@@ -16,65 +16,17 @@ Letters in shape comments: B brackets, N frames, M = B*N, C width, h and w cells
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mefuse.blend import BANDS, LOGITS, Maps
 from mefuse.cache import AttentionCache
-from mefuse.features import FEATURES
-from mefuse.slices import Rect
+from mefuse.grid import BANDS, FEATURES, LOGITS, Maps
+from mefuse.models.ipl_config import MAX_GAIN, MAX_RESIDUAL, POSITION, IPLConfig, Region
 
-CELL_PX = 16  # the network's grid
-POSITION = 8  # channels of the position code
-MAX_RESIDUAL = 8.0  # bound of what the network adds to a log weight
-MAX_GAIN = 4.0  # bound of the power on local energy
-
-
-@dataclass(frozen=True, slots=True)
-class IPLConfig:
-    """Sizes of the network; stored beside its weights."""
-
-    width: int = 40
-    blocks: int = 3
-    cells: int = 12  # the scanner cuts the small bracket into cells x cells slices; 0: no DAEM
-    key_width: int = 16
-    cube: int = 16  # side of DRTM's cube; 0: no DRTM
-
-    def to_dict(self) -> dict[str, int]:
-        """Plain numbers for a file's metadata."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, slots=True)
-class Region:
-    """Where a grid of cells lies in the whole picture: offsets and sizes in cells."""
-
-    top: int
-    left: int
-    height: int
-    width: int
-    whole_height: int
-    whole_width: int
-
-    @staticmethod
-    def whole(height: int, width: int) -> Region:
-        """The region that is the whole picture."""
-        return Region(0, 0, height, width, height, width)
-
-    @staticmethod
-    def of(rect: Rect, whole: Rect) -> Region:
-        """The cells of a rectangle of a picture, both in pixels and on the grid of cells."""
-        return Region(
-            rect.top // CELL_PX,
-            rect.left // CELL_PX,
-            rect.height // CELL_PX,
-            rect.width // CELL_PX,
-            whole.height // CELL_PX,
-            whole.width // CELL_PX,
-        )
+Cache = AttentionCache[Tensor]
 
 
 def _axis(start: int, count: int, whole: int, like: Tensor) -> Tensor:
@@ -117,7 +69,7 @@ class DAEM(nn.Module):
         self.value = nn.Conv2d(width + POSITION, width, 1)
         self.project = nn.Conv2d(width, width, 1)
 
-    def scan(self, x: Tensor, name: str, cache: AttentionCache) -> None:
+    def scan(self, x: Tensor, name: str, cache: Cache) -> None:
         """Writes the slices of the whole picture `x` (M, C, h, w) to the cache."""
         strips = F.adaptive_avg_pool2d(x, (self.cells, x.shape[-1]))  # along height
         tokens = F.adaptive_avg_pool2d(strips, (self.cells, self.cells))  # then along width
@@ -130,7 +82,7 @@ class DAEM(nn.Module):
         gate = torch.sigmoid(self.excite(F.relu(self.squeeze(pooled))))
         cache.update(f"{name}.gate", gate.movedim(1, 2))  # M, 1, C, 1: one scale per frame
 
-    def forward(self, x: Tensor, code: Tensor, name: str, cache: AttentionCache) -> Tensor:
+    def forward(self, x: Tensor, code: Tensor, name: str, cache: Cache) -> Tensor:
         """x (M, C, h, w) and its position code (POSITION, h, w) -> (M, C, h, w).
 
         What is constant over places is multiplied into weights and cached values first, so that
@@ -173,7 +125,7 @@ class DRTM(nn.Module):
         self.columns = nn.Linear(side, side)
         self.out = nn.Conv2d(width, 2 * width, 1)
 
-    def roll(self, x: Tensor, mean: Tensor, name: str, cache: AttentionCache) -> None:
+    def roll(self, x: Tensor, mean: Tensor, name: str, cache: Cache) -> None:
         """Writes the rolled cube of the whole picture `x` and its mean over frames to the cache."""
         cube = F.adaptive_avg_pool2d(torch.cat((x, mean), 1), self.side)  # M, 2C, S, S
         cube = F.gelu(self.channels(cube))  # M, C, S, S
@@ -181,7 +133,7 @@ class DRTM(nn.Module):
         cube = cube + F.gelu(self.rows(cube.transpose(2, 3)).transpose(2, 3))
         cache.update(f"{name}.cube", self.out(cube))  # M, 2C, S, S
 
-    def forward(self, x: Tensor, place: _Place, name: str, cache: AttentionCache) -> Tensor:
+    def forward(self, x: Tensor, place: _Place, name: str, cache: Cache) -> Tensor:
         """x (M, C, h, w) and where its cells lie in the whole picture -> (M, C, h, w)."""
         cube = cache.read(f"{name}.cube", dtype=x.dtype)
         rolled = place.rows @ cube @ place.columns.T  # M, 2C, h, w
@@ -213,7 +165,7 @@ class FIB(nn.Module):
             nn.init.normal_(layer.weight, std=0.02)
 
     def forward(
-        self, x: Tensor, share: Tensor, place: _Place, cache: AttentionCache, *, prefill: bool
+        self, x: Tensor, share: Tensor, place: _Place, cache: Cache, *, prefill: bool
     ) -> Tensor:
         """x (M, C, h, w) -> (M, C, h, w); `share` (B, N, 1, h, w) sums to one over frames."""
         if self.daem is not None:
@@ -271,17 +223,13 @@ class IPL(nn.Module):
     Size rule: the feature grid's height and width are multiples of 4 (32 px of the picture).
     """
 
-    # Cells at a region's edge that may differ from the whole picture's: one per DAEM convolution,
-    # and three per DAEM for the context, which is pooled by two and interpolated.
-    CELLS_PER_BLOCK = 3
-
     def __init__(self, config: IPLConfig | None = None) -> None:
         super().__init__()
         self.config = config or IPLConfig()
         width = self.config.width
         self.down = nn.Conv2d(4 * FEATURES, width, 1)
         self.blocks = nn.ModuleList(
-            FIB(self.config, f"block{i}") for i in range(self.config.blocks)
+            FIB(self.config, f"blocks.{i}") for i in range(self.config.blocks)
         )
         self.frame_head = nn.Conv2d(width, 4 * LOGITS, 1)
         self.shared_head = nn.Conv2d(width, 4 * BANDS, 1)
@@ -299,16 +247,14 @@ class IPL(nn.Module):
     @property
     def overlap_px(self) -> int:
         """Pixels that a region needs around it for its maps to equal the whole picture's."""
-        return CELL_PX * (self.CELLS_PER_BLOCK * self.config.blocks + 1)
+        return self.config.overlap_px
 
-    def prefill(self, features: Tensor, prior: Tensor, cache: AttentionCache) -> None:
+    def prefill(self, features: Tensor, prior: Tensor, cache: Cache) -> None:
         """Fills `cache` from the whole bracket: features (B, N, FEATURES, 2h, 2w)."""
         height, width = features.shape[-2] // 2, features.shape[-1] // 2
         self._features_to_cells(features, prior, Region.whole(height, width), cache, prefill=True)
 
-    def decode(
-        self, features: Tensor, prior: Tensor, region: Region, cache: AttentionCache
-    ) -> Maps:
+    def decode(self, features: Tensor, prior: Tensor, region: Region, cache: Cache) -> Maps[Tensor]:
         """Maps of one region.
 
         Args:
@@ -331,7 +277,7 @@ class IPL(nn.Module):
         features: Tensor,
         prior: Tensor,
         region: Region,
-        cache: AttentionCache,
+        cache: Cache,
         *,
         prefill: bool,
     ) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mefuse.models.ipl import CELL_PX, Region
+from mefuse.models.ipl_config import CELL_PX, Region
 from mefuse.synth.camera import Camera
 from mefuse.synth.motion import moved
 from mefuse.synth.movers import Clock, Stage, draw_motion, surroundings
@@ -44,6 +44,10 @@ class Sample:
     small: Tensor  # (B, N, 3, h, w) 0..1
     region: Region  # of the detail in the whole, in cells
     moving: Truth | None = None  # where things move between the frames; None: nowhere
+
+    def to(self, device: str) -> Sample:
+        """The same on a device, without the truth about motion."""
+        return Sample(self.detail.to(device), self.small.to(device), self.region)
 
 
 def draw_sample(

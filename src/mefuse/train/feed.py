@@ -1,6 +1,6 @@
-"""Samples for training: drawn ahead by a process of their own, each used as often as told.
+"""Samples for training: drawn ahead by processes of their own, each used as often as told.
 
-On a GPU samples are drawn there, by the training process itself.
+Without such processes they are drawn where the pictures are, a GPU for example.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from mefuse.synth.pictures import Picture
 from mefuse.train.data import Sample, draw_sample
@@ -28,7 +28,9 @@ class Draws(IterableDataset[Sample]):
 
     def __iter__(self) -> Iterator[Sample]:
         torch.set_num_threads(1)
-        recipe, rng = self.recipe, np.random.default_rng(self.seed)
+        worker = get_worker_info()
+        seed = self.seed if worker is None else (*self.seed, worker.id)
+        recipe, rng = self.recipe, np.random.default_rng(seed)
         while True:
             yield draw_sample(
                 rng,
@@ -40,13 +42,18 @@ class Draws(IterableDataset[Sample]):
 
 
 def feed(
-    pictures: Sequence[Picture], recipe: Recipe, *, seed: tuple[int, ...], device: str
+    pictures: Sequence[Picture], recipe: Recipe, *, seed: tuple[int, ...], workers: int
 ) -> Iterator[Sample]:
-    """Samples without end, each `recipe.uses` times and never twice in a row."""
+    """Samples without end, each `recipe.uses` times and never twice in a row.
+
+    They are drawn by so many processes, by turns, from pictures on the CPU; with 0 workers here,
+    from pictures anywhere.
+    """
     drawn = Draws(pictures, recipe, seed)
     stream: Iterator[Sample] = iter(drawn)
-    if device == "cpu":
-        stream = iter(DataLoader(drawn, batch_size=None, num_workers=1, prefetch_factor=AHEAD))
+    if workers:
+        loader = DataLoader(drawn, batch_size=None, num_workers=workers, prefetch_factor=AHEAD)
+        stream = iter(loader)
     return _repeated(stream, recipe.uses, np.random.default_rng((*seed, 1)))
 
 

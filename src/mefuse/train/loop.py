@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from mefuse.blend import blend_coarse, blend_fine, build_pyramid, decompose
 from mefuse.cache import AttentionCache
 from mefuse.features import sense
-from mefuse.models.ipl import IPL, IPLConfig
+from mefuse.models.ipl import IPL
+from mefuse.models.ipl_config import IPLConfig
 from mefuse.synth.pictures import Picture, load_pictures
 from mefuse.train.data import Sample
 from mefuse.train.feed import feed
@@ -32,7 +33,7 @@ log = logging.getLogger("mefuse.train")
 
 def fuse_sample(network: IPL, sample: Sample) -> tuple[Tensor, Tensor]:
     """Fused luma (B, H, W) and chroma (B, 2, H, W) of a sample; the cache is not quantised."""
-    cache = AttentionCache(bits=32, budget_bytes=2**40)
+    cache: AttentionCache[Tensor] = AttentionCache(bits=32, budget_bytes=2**40)
     with torch.no_grad():
         small, detail = decompose(sample.small), decompose(sample.detail)
     network.prefill(*sense(sample.small, small), cache)
@@ -40,10 +41,13 @@ def fuse_sample(network: IPL, sample: Sample) -> tuple[Tensor, Tensor]:
     return blend_fine(detail, blend_coarse(build_pyramid(detail.luma), maps), maps)
 
 
-def schedule(recipe: Recipe, step: int) -> float:
-    """Share of the peak rates: linear warm-up, then a cosine to 2 %."""
+def schedule(recipe: Recipe, step: int, *, spent: float = 0.0) -> float:
+    """Share of the peak rates: linear warm-up, then a cosine to 2 %.
+
+    The cosine ends with the steps, or with the time: `spent` is the share of it that has passed.
+    """
     warm = min(1.0, (step + 1) / recipe.warmup_steps)
-    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / recipe.steps)))
+    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, max(step / recipe.steps, spent))))
     return warm * (0.02 + 0.98 * cosine)
 
 
@@ -58,6 +62,8 @@ class Trainer:
         device: str,
         *,
         cases: int = CASES,
+        workers: int = 0,
+        minutes: float = math.inf,
     ) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.folder, self.device = recipe, folder, device
@@ -71,12 +77,13 @@ class Trainer:
         held_out = pictures[recipe.held_out - 1 :: recipe.held_out]
         self.validation = Validation.drawn(held_out, size_px=recipe.size_px, cases=cases)
         self.step = 0
+        self.limit_s, self.spent_s = minutes * 60, 0.0
         self.checkpoint = folder / "checkpoint.pt"
         folder.mkdir(parents=True, exist_ok=True)
         if self.checkpoint.exists():
             self._resume()
         seed = (recipe.seed, self.step)
-        self.samples = feed(self.train_pictures, recipe, seed=seed, device=device)
+        self.samples = feed(self.train_pictures, recipe, seed=seed, workers=workers)
 
     def _resume(self) -> None:
         state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
@@ -84,7 +91,7 @@ class Trainer:
         self.averaged.load_state_dict(state["averaged"])
         for optimiser, kept in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(kept)
-        self.step = int(state["step"])
+        self.step, self.spent_s = int(state["step"]), float(state["spent_s"])
         self.rng = np.random.default_rng([self.recipe.seed, self.step])
         log.info("resumed at step %d", self.step)
 
@@ -100,15 +107,20 @@ class Trainer:
             "averaged": self.averaged.state_dict(),
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "step": self.step,
+            "spent_s": self.spent_s,
         }
         partial = self.checkpoint.with_suffix(".partial")
         torch.save(state, partial)
         partial.replace(self.checkpoint)
 
+    def _fuse(self, sample: Sample) -> tuple[Tensor, Tensor]:
+        """A sample fused by the averaged network."""
+        return fuse_sample(self.averaged, sample.to(self.device))
+
     def train_step(self) -> dict[str, float]:
         """One step; returns what the curve keeps of it."""
-        recipe, sample = self.recipe, next(self.samples)
-        part = schedule(recipe, self.step)
+        recipe, sample = self.recipe, next(self.samples).to(self.device)
+        part = schedule(recipe, self.step, spent=self.spent_s / self.limit_s)
         rates = (recipe.matrix_rate, recipe.learning_rate)
         for optimiser, rate in zip(self.optimisers, rates, strict=True):
             for group in optimiser.param_groups:
@@ -135,22 +147,30 @@ class Trainer:
         for kept, now in pairs:
             kept.lerp_(now, 1 - decay)
 
-    def run(self, minutes: float) -> dict[str, float]:
-        """Trains to the recipe's end, or until `minutes` have passed; returns the last score."""
-        started = time.monotonic()
+    def run(self, pause_after: float = math.inf) -> dict[str, float]:
+        """Trains to the end of the recipe or of the time, or for so many minutes.
+
+        Returns:
+            The last score.
+        """
+        started, before = time.monotonic(), self.spent_s
         score: dict[str, float] = {}
         with (self.folder / "curve.jsonl").open("a", encoding="utf-8") as curve:
-            while self.step < self.recipe.steps and time.monotonic() - started < minutes * 60:
+            while self.step < self.recipe.steps and self.spent_s < self.limit_s:
                 point = self.train_step()
+                passed = time.monotonic() - started
+                self.spent_s = before + passed
                 if self.step % self.recipe.validation_every == 0:
-                    score = self.validation.score(lambda s: fuse_sample(self.averaged, s))
+                    score = self.validation.score(self._fuse)
                     point |= score
                     self.save_checkpoint()
-                    log.info("%s %.0f s", json.dumps(point), time.monotonic() - started)
+                    log.info("%s %.0f s", json.dumps(point), self.spent_s)
                 curve.write(json.dumps(point) + "\n")
                 curve.flush()
+                if passed > pause_after * 60:
+                    break
         self.save_checkpoint()
-        return self.validation.score(lambda s: fuse_sample(self.averaged, s))
+        return self.validation.score(self._fuse)
 
 
 def main() -> None:
@@ -162,17 +182,22 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, help="the weights file")
     parser.add_argument("--start", type=Path, help="weights to start from instead of random ones")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--minutes", type=float, default=math.inf, help="stop after so long")
+    parser.add_argument("--workers", type=int, help="processes that draw samples; 1 on the CPU")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="of all runs together")
+    parser.add_argument("--pause-after", type=float, default=math.inf, help="minutes of this run")
     parser.add_argument("--validation-cases", type=int, default=CASES, help="per kind")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     recipe = Recipe.load(given.recipe)
-    pictures = load_pictures(given.pictures, device=given.device)
-    cases = given.validation_cases
-    trainer = Trainer(recipe, pictures, given.run, given.device, cases=cases)
+    workers = int(given.device == "cpu") if given.workers is None else given.workers
+    pictures = load_pictures(given.pictures, device="cpu" if workers else given.device)
+    trainer = Trainer(
+        recipe, pictures, given.run, given.device,
+        cases=given.validation_cases, workers=workers, minutes=given.minutes,
+    )  # fmt: skip
     if given.start is not None and trainer.step == 0:
         trainer.start_from(load(given.start))
-    score = trainer.run(given.minutes)
+    score = trainer.run(given.pause_after)
     notes = {"recipe": given.recipe.name, "steps": str(trainer.step)}
     notes |= {name: f"{value:.4f}" for name, value in score.items()}
     save(trainer.averaged, given.output, notes=notes)

@@ -13,7 +13,7 @@ from torch import Tensor
 from mefuse.blend import to_rgb, within_gamut
 from mefuse.metrics.mef_ssim import gray, mef_ssim
 from mefuse.metrics.mef_ssimc import mef_ssimc
-from mefuse.models.ipl import CELL_PX, Region
+from mefuse.models.ipl_config import CELL_PX, Region
 from mefuse.synth.camera import Camera
 from mefuse.synth.pictures import Picture
 from mefuse.synth.scenes import draw_exposures, draw_scene

@@ -1,0 +1,132 @@
+"""What streaming asks of a CPU: the host's arithmetic, slices side by side on all cores."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
+
+from mefuse.cache import AttentionCache
+from mefuse.grid import Glimpse, Maps, Pyramid
+from mefuse.host.blend import blend_fine
+from mefuse.host.features import describe, glimpse
+from mefuse.host.ipl import IPL
+from mefuse.host.planes import Plane, Planes
+from mefuse.host.pyramid import blend_coarse, build_pyramid, weight_maps
+from mefuse.models.ipl_config import Region
+from mefuse.slices import Rect
+from mefuse.weights import Weights
+
+Energies = Sequence[tuple[Planes, Planes]]
+
+
+class Network(Protocol):
+    """What a network of the host does; see `host.ipl.IPL`."""
+
+    @property
+    def overlap_px(self) -> int:
+        """Pixels around a region that its maps depend on."""
+
+    def prefill(self, features: Planes, prior: Planes, cache: AttentionCache[Planes]) -> None:
+        """Fills the cache from the whole bracket, small."""
+
+    def decode(
+        self, features: Planes, prior: Planes, region: Region, cache: AttentionCache[Planes]
+    ) -> Maps[Planes]:
+        """Maps of one region."""
+
+
+class HostBackend:
+    """A network on the CPU; see `stream.Backend` for what its methods do."""
+
+    device = "cpu"
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._workers = os.cpu_count() or 1
+        self._libraries = ThreadpoolController()
+
+    @staticmethod
+    def of(weights: Weights) -> HostBackend:
+        """The network that these weights are of.
+
+        Raises:
+            WeightsError: the arrays do not fit the config.
+        """
+        try:
+            return HostBackend(IPL(weights.config, weights.arrays))
+        except ValueError as err:
+            raise weights.misfit(err) from err
+
+    @property
+    def overlap_px(self) -> int:
+        """Pixels around a region that the network's maps depend on."""
+        return self._network.overlap_px
+
+    def empty(self, shape: tuple[int, ...]) -> Planes:
+        """A grid to be filled."""
+        return np.empty(shape, np.float32)
+
+    def glimpse(self, frames: Sequence[NDArray[Any]]) -> Glimpse[Planes]:
+        """What is kept of frames."""
+        return glimpse(frames)
+
+    def build_pyramid(self, luma: Planes) -> Pyramid[Planes]:
+        """The bands from the grid of 8 px to the top."""
+        return build_pyramid(luma)
+
+    def prefill(
+        self, seen: Glimpse[Planes], energies: Energies, cache: AttentionCache[Planes]
+    ) -> None:
+        """Shows the network the whole bracket, small."""
+        with self._one_thread_each():
+            self._network.prefill(*describe(seen, energies), cache)
+
+    def decode(
+        self,
+        seen: Glimpse[Planes],
+        energies: Energies,
+        region: Region,
+        cache: AttentionCache[Planes],
+    ) -> Maps[Planes]:
+        """The network's maps of a region."""
+        return self._network.decode(*describe(seen, energies), region, cache)
+
+    def blend_coarse(self, pyramid: Pyramid[Planes], maps: Maps[Planes]) -> Plane:
+        """The fused luma on the grid of 8 px."""
+        return blend_coarse(pyramid, maps)
+
+    def weight_maps(
+        self, energies: Planes, pyramid: Pyramid[Planes], maps: Maps[Planes]
+    ) -> NDArray[Any]:
+        """How much of the luma each frame gives."""
+        return weight_maps(energies, pyramid, maps)
+
+    def blend_fine(
+        self, frames: Sequence[NDArray[Any]], coarse: Plane, maps: Maps[Planes], *, depth: int
+    ) -> NDArray[Any]:
+        """The fused pixels of a region."""
+        return blend_fine(frames, coarse, maps, depth=depth)
+
+    def each(self, work: Callable[[Rect], None], slices: Iterable[Rect]) -> Iterator[None]:
+        """Runs `work` on every slice, side by side on all cores."""
+        with self._one_thread_each(), ThreadPoolExecutor(self._workers) as pool:
+            yield from pool.map(work, slices)
+
+    @contextmanager
+    def _one_thread_each(self) -> Iterator[None]:
+        """OpenCV and numpy's BLAS on one thread: more inside each slice would only contend."""
+        threads = cv2.getNumThreads()
+        cv2.setNumThreads(1)
+        try:
+            with self._libraries.limit(limits=1, user_api="blas"):
+                yield
+        finally:
+            cv2.setNumThreads(threads)
