@@ -58,6 +58,7 @@ MAY_IMPORT = {
     "provenance": "depth exif_copy frames words xmp",
     "exposure": "frames",
     "noise": "",
+    "trust": "noise",
     "decode": "boxes containers errors exif heif wholeness",
     "raw": "containers decode errors exif exposure frames memory settings slices",
     "bracket": "errors exposure frames",
@@ -76,7 +77,7 @@ MAY_IMPORT = {
     "deliver": "aligned colour depth errors frames profiles provenance settings write",
     "models": "aligned cache device errors grid slices",
     "weights": "errors models",
-    "stream": "aligned cache device grid host models slices torch_backend weights",
+    "stream": "aligned cache device grid host models slices torch_backend trust weights",
     "fuse": "align aligned clock colour coverage deliver depth discover errors finish frames "
     "memory models profiles provenance read report settings slices write",
     "group": "containers decode discover errors exif exposure frames makernotes plan raw settings",

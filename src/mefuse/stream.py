@@ -40,6 +40,7 @@ from mefuse.host.backend import HostBackend
 from mefuse.models import Fused
 from mefuse.models.ipl_config import Region
 from mefuse.slices import GRID_PX, Rect, even_slices_of, slices_of
+from mefuse.trust import ColourTrust
 
 PREFILL_PX = 512  # longest side of the small bracket: enough to see the scene, 0.02 s on two cores
 SLICE_PX = 512  # a slice of three frames and its arithmetic take about 30 MB
@@ -65,6 +66,12 @@ class Backend(Protocol):
 
     def empty(self, shape: tuple[int, ...]) -> Array:
         """A grid to be filled."""
+
+    def to_host(self, grid: Array) -> NDArray[np.float32]:
+        """A grid (..., h, w) of one bracket, in host memory."""
+
+    def of_host(self, grid: NDArray[np.float32]) -> Array:
+        """The inverse of `to_host`."""
 
     def glimpse(self, frames: Sequence[NDArray[Any]]) -> Glimpse[Array]:
         """What is kept of frames (H, W, 3) uint8 or uint16, sides multiples of 8."""
@@ -145,6 +152,7 @@ class NetworkFuser:
         seen = self._glimpse(bracket, slices, tell)
         pyramid = self._backend.build_pyramid(seen.luma)
         maps = self._decode(seen, pyramid, wide, cache, tell)
+        self._trust_colours(maps, seen, bracket)
         coarse = self._backend.blend_coarse(pyramid, maps)
         kept = None
         if keep_weight_maps:
@@ -212,6 +220,14 @@ class NetworkFuser:
         for _ in self._backend.each(decode_slice, slices):
             tell()
         return maps
+
+    def _trust_colours(self, maps: Maps[Array], seen: Glimpse[Array], bracket: Aligned) -> None:
+        """Adds to the log weights of chroma how far each frame's colour is trusted."""
+        luma = self._backend.to_host(seen.luma)
+        finest = self._backend.to_host(seen.energies[..., 0, :, :])
+        step = 1 / np.iinfo(bracket.frames[0].dtype).max
+        added = ColourTrust.of(luma, finest, rounding=step).log_weights(luma)
+        maps.logits[..., BANDS + 1, :, :] += self._backend.of_host(added)
 
     def _blend(
         self,
