@@ -23,6 +23,15 @@ def test_changed_and_lost_tags_are_not_kept() -> None:
     assert kept(BEFORE, {}, "XMP") == (0, 1)
 
 
+def test_a_history_may_grow() -> None:
+    for old, new, share in (
+        ("a", ["a", "b"], 1),
+        (["a", "b"], ["a", "b", "c"], 1),
+        ("a", ["c"], 0),
+    ):
+        assert kept({"XMP:X:H": old}, {"XMP:X:H": new}, "XMP") == (share, 1)
+
+
 def test_only_new_warnings_count() -> None:
     after = {"ExifTool:ExifTool:Warning": ["[minor] of old", "a new one"]}
     assert new_warnings(BEFORE, after) == ["a new one"]

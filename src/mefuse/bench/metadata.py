@@ -68,8 +68,15 @@ def kept(before: Tags, after: Tags, group: str) -> tuple[int, int]:
         if not name.startswith(group + ":") or ":IFD1:" in name or tag in _STORAGE:
             continue
         total += 1
-        found += name in after and (tag in _CORRECTED or after[name] == value)
+        found += name in after and (tag in _CORRECTED or _holds(after[name], value))
     return found, total
+
+
+def _holds(after: Any, before: Any) -> bool:
+    """Whether a value is as it was, or a history that got one event more."""
+    if isinstance(after, list):
+        return after[:-1] == (before if isinstance(before, list) else [before]) or after == before
+    return bool(after == before)
 
 
 def new_warnings(before: Tags, after: Tags) -> list[str]:
