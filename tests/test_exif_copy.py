@@ -58,6 +58,7 @@ def test_what_is_no_longer_true_is_corrected_and_the_rest_kept(order: str) -> No
     assert tiff.numbers(shooting[0xA003]) == [500.0]
     assert tiff.numbers(shooting[0xA001]) == [1.0]
     assert tiff.numbers(tiff.subdirectory(0x8825)[2]) == [52.0, 31.0, 12.0]
+    assert tiff.value(tiff.subdirectory(0x8825)[0]) == b"\2\3\0\0"  # Exif asks for it
     second = tiff.following()
     at, size = (int(tiff.numbers(second[tag])[0]) for tag in (0x0201, 0x0202))
     assert out[at : at + size] == TRUE.thumbnail

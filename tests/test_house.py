@@ -66,6 +66,7 @@ MAY_IMPORT = {
     "provenance": "bands depth exif_copy frames words xmp",
     "exposure": "frames overview",
     "noise": "",
+    "trust": "noise",
     "extent": "boxes containers errors exif jxl_header",
     "decode": "boxes containers errors exif extent heif regions settings wholeness",
     "raw": "containers decode errors exif exposure extent frames memory settings slices",
@@ -93,7 +94,7 @@ MAY_IMPORT = {
     "levels": "blend cache",
     "level_stream": "aligned bands blend cache device levels models slices weights",
     "stream": "aligned bands cache device errors grid host models scratch slices slicework "
-    "torch_backend weights",
+    "torch_backend trust weights",
     "fuse": "account align aligned clock colour coverage deliver depth discover doubts errors "
     "finish frames maps models profiles provenance read report settings slices soundness write",
     "group": "containers decode discover errors exif exposure frames makernotes plan raw settings",

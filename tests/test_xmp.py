@@ -65,6 +65,16 @@ def test_waiting_develop_settings_are_marked_as_applied_to_the_pixels() -> None:
     assert 'crs:HasSettings="True"' in finished(applied)
 
 
+def test_packets_of_old_programs_get_their_history_in_place() -> None:
+    mm = 'xmlns:xapMM="http://ns.adobe.com/xap/1.0/mm/"'
+    old = "<xapMM:History><rdf:Seq><rdf:li>saved</rdf:li></rdf:Seq></xapMM:History>"
+    done = finished(packet(mm, old))
+    assert done.count("MM:History>") == 2
+    assert done.index("saved") < done.index("derived") < done.index("</xapMM:History>")
+    bare = finished(packet(about="uuid:1").replace(b"rdf:about", b"about"))
+    assert bare.count('about="uuid:1"') == 2
+
+
 def test_history_grows_and_is_about_the_same_thing() -> None:
     first = finished(packet(about="uuid:1"))
     assert first.count('rdf:about="uuid:1"') == 2

@@ -40,6 +40,7 @@ from mefuse.frames import Exposure
 
 _COLOUR_SPACE, _SRGB, _UNCALIBRATED = 0xA001, 1, 0xFFFF
 _THUMBNAIL_AT, _THUMBNAIL_BYTES = 0x0201, 0x0202
+_GPS_VERSION, _BYTE = 0x0000, 1
 _MAIN_SIZE = (0x0100, 0x0101)  # width, height
 # Where a picture's own strips, tiles and copies lie: of a file, not of a photograph. And XMP and
 # ICC, which have their own way.
@@ -87,6 +88,8 @@ def finished(block: bytes | None, true: Corrections, *, exposure: Exposure) -> b
     if true.strip_gps or not tiff.subdirectory(GPS_IFD):
         _erase_gps(out, tiff)
         main.pop(GPS_IFD, None)
+    elif GPS_IFD in main and _GPS_VERSION not in tiff.subdirectory(GPS_IFD):
+        main[GPS_IFD] = long_value(_with_gps_version(out, tiff), order)
     if ORIENTATION in main:
         main[ORIENTATION] = short_value(1, order)
     for name, value in zip(_MAIN_SIZE, (true.width, true.height), strict=True):
@@ -164,6 +167,15 @@ def _erase_gps(out: bytearray, tiff: TiffReader) -> None:
     for entry in tiff.subdirectory(GPS_IFD).values():
         _erase(out, tiff.value_offset(entry), len(tiff.value(entry)))
         _erase(out, entry.slot, 12)
+
+
+def _with_gps_version(out: bytearray, tiff: TiffReader) -> int:
+    """A new GPS directory in the old one's place, with the version that Exif asks for."""
+    old = tiff.subdirectory(GPS_IFD)
+    tags = kept(out, tiff, old) | {_GPS_VERSION: Value(_BYTE, 4, b"\2\3\0\0")}
+    for entry in old.values():
+        _erase(out, entry.slot, 12)
+    return append_directory(out, tags, order=tiff.order)
 
 
 def _erase(out: bytearray, at: int, size: int) -> None:

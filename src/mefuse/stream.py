@@ -45,6 +45,7 @@ from mefuse.models.ipl_config import Region
 from mefuse.scratch import Scratch
 from mefuse.slices import GRID_PX, Rect, even_slices_of, slices_of
 from mefuse.slicework import SliceWork
+from mefuse.trust import ColourTrust
 
 PREFILL_PX = 512  # longest side of the small bracket: enough to see the scene, 0.02 s on two cores
 SLICE_PX = 512  # a slice of three frames and its arithmetic take about 30 MB
@@ -76,6 +77,12 @@ class Backend(Protocol):
 
     def empty(self, shape: tuple[int, ...], scratch: Scratch) -> Array:
         """A grid to be filled; in host memory, of what `scratch` gives."""
+
+    def to_host(self, grid: Array) -> NDArray[np.float32]:
+        """A grid (..., h, w) of one bracket, in host memory."""
+
+    def of_host(self, grid: NDArray[np.float32]) -> Array:
+        """The inverse of `to_host`."""
 
     def glimpse(self, frames: Sequence[NDArray[Any]]) -> Glimpse[Array]:
         """What is kept of frames (H, W, 3) uint8 or uint16, sides multiples of 8."""
@@ -164,6 +171,7 @@ class NetworkFuser:
         bracket.rest()
         pyramid = self._backend.build_pyramid(seen.luma)
         maps = self._decode(seen, pyramid, wide, cache, run)
+        self._trust_colours(maps, seen, bracket)
         coarse = self._backend.blend_coarse(pyramid, maps)
         if not self._backend.is_finite(coarse, maps):
             again = self._in_float32()
@@ -269,6 +277,14 @@ class NetworkFuser:
             run.scratch.rest()  # these slices are wide: each passes over much of the maps
             run.tell()
         return maps
+
+    def _trust_colours(self, maps: Maps[Array], seen: Glimpse[Array], bracket: Aligned) -> None:
+        """Adds to the log weights of chroma how far each frame's colour is trusted."""
+        luma = self._backend.to_host(seen.luma)
+        finest = self._backend.to_host(seen.energies[..., 0, :, :])
+        step = 1 / np.iinfo(bracket.frames[0].dtype).max
+        added = ColourTrust.of(luma, finest, rounding=step).log_weights(luma)
+        maps.logits[..., BANDS + 1, :, :] += self._backend.of_host(added)
 
     def _blend(
         self,

@@ -88,6 +88,14 @@ class TorchBackend:
         """A grid to be filled; one bracket."""
         return torch.empty((1, *shape), dtype=torch.float32, device=self._device)
 
+    def to_host(self, grid: Tensor) -> NDArray[np.float32]:
+        """A grid of one bracket, in host memory."""
+        return np.asarray(grid[0].cpu().numpy(), np.float32)
+
+    def of_host(self, grid: NDArray[np.float32]) -> Tensor:
+        """The inverse of `to_host`."""
+        return torch.from_numpy(grid)[None].to(self._device)
+
     @torch.inference_mode()
     def glimpse(self, frames: Sequence[NDArray[Any]]) -> Glimpse[Tensor]:
         """What is kept of frames."""

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
 _CLOSING = re.compile(r"</rdf:RDF\s*>")
-_HISTORY = re.compile(r"(<xmpMM:History\b[^>]*>.*?)(</rdf:Seq\s*>)", re.DOTALL)
-_ABOUT = re.compile(r"\brdf:about\s*=\s*([\"'])([^\"'<]*)\1")
+# Old packets call xmpMM xapMM, and rdf:about about.
+_HISTORY = re.compile(r"(<(?:xmp|xap)MM:History\b[^>]*>.*?)(</rdf:Seq\s*>)", re.DOTALL)
+_ABOUT = re.compile(r"(?<=\s)(?:rdf:)?about\s*=\s*([\"'])([^\"'<]*)\1")
 _EXTENDED = re.compile(r"(?<=\s)xmpNote:HasExtendedXMP\s*=\s*([\"'])[0-9A-Fa-f]*\1")
 _INNER = re.compile(r"<rdf:RDF\b[^>]*>(.*)</rdf:RDF\s*>", re.DOTALL)
 # Claims about bytes behind the reference's picture that are not in the fused one: gain maps,
