@@ -23,7 +23,7 @@ _WELL_EXPOSED = (0.05, 0.95)
 # The best-exposed frame's colour counts e^PREFERENCE times as much where its luma is above
 # SHADOWS, another one's the less, the fewer of its pixels are well exposed. Chosen on the static
 # brackets' hue and MEF-SSIMc; the more, the less of the latter.
-_PREFERENCE, _SELECTIVITY = 1.2, 8.0
+_PREFERENCE, _SELECTIVITY = 2.0, 8.0
 _SHADOWS = (0.05, 0.25)
 _CLEAR_SNR = 30.0  # luma over noise where half of the preference is left
 
