@@ -109,6 +109,7 @@ HOME_OF = {  # library -> the only files that may import it
     "threadpoolctl": {"host", "raw"},
     "skimage": {"metrics"},
     "torch": {
+        "bench",
         "blend",
         "features",
         "cache",
