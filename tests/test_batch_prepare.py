@@ -87,7 +87,8 @@ def test_names_formats_and_colours(tmp_path: Path, format: str, ext: str) -> Non
     assert [decision.action for _, decision in prepare(other).decisions()] == ["refuse"]
 
 
-def test_aligned_frames_of_many_brackets_are_refused(tmp_path: Path) -> None:
-    settings = FuseSettings(save_aligned=str(tmp_path / "aligned"))
+@pytest.mark.parametrize("what", ["save_aligned", "save_maps"])
+def test_aligned_frames_of_many_brackets_are_refused(tmp_path: Path, what: str) -> None:
+    settings = replace(FuseSettings(), **{what: str(tmp_path / "folder")})
     with pytest.raises(InputError, match="saves no aligned frames"):
         prepare(BatchRequest(tmp_path / "out", paths=(tmp_path,), fuse=settings))

@@ -115,7 +115,7 @@ def test_verbose_shows_each_bracket(folder: Path) -> None:
 
 def test_without_a_choice_all_methods_of_mefuse_are_compared(folder: Path) -> None:
     found = json.loads(invoke("--brackets", str(folder / "day"), "--json").stdout)
-    assert list(found["summary"]) == ["ipl", "mertens", "average"]
+    assert list(found["summary"]) == ["ipl", "deepfuse", "lcndr", "mertens", "average"]
 
 
 def test_truth_and_mask(folder: Path, tmp_path: Path) -> None:

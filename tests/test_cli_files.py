@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import tifffile
@@ -263,6 +264,24 @@ def test_layers_are_the_aligned_frames(hand_held: HandHeld, tmp_path: Path) -> N
     assert exposure.exposure_time_s == 1 / 200
 
 
+def test_maps_of_what_was_decided(hand_held: HandHeld, tmp_path: Path) -> None:
+    target, folder = tmp_path / "fused.png", tmp_path / "maps"
+    asked = ("--ghost", "auto", "--save-maps", folder)
+    report = told(*hand_held.paths, "-o", target, *asked)
+    size = report["size"]["height"], report["size"]["width"]
+    names = {f"0{i}_IMG {i}.{kind}.png" for i in (1, 2, 3) for kind in ("weights", "ghost")}
+    assert {path.name for path in folder.iterdir()} == names
+    total = np.zeros(size)
+    for name in names:
+        plane = cv2.imread(str(folder / name), cv2.IMREAD_UNCHANGED)
+        assert plane.shape == size
+        total += plane * name.endswith("weights.png")
+    assert np.abs(total - 255).max() <= 3
+    done = run(*hand_held.paths, "-o", tmp_path / "b.png", "--save-maps", folder)
+    assert done.returncode == 1
+    assert b"maps: is not empty; name a new folder or ask to overwrite" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -270,6 +289,7 @@ def test_layers_are_the_aligned_frames(hand_held: HandHeld, tmp_path: Path) -> N
         (("-o", "a.png", "--layers"), b"a.png: only TIFF holds layers; use .tiff"),
         (("-o", "a.jpg", "--depth", "16"), b"a.jpg: JPEG holds 8 bits; use .png"),
         (("-o", "a.png", "--save-aligned", "nowhere/x"), b"nowhere/x: there is no folder nowhere"),
+        (("-o", "a.png", "--save-maps", "nowhere/x"), b"nowhere/x: there is no folder nowhere"),
     ],
 )
 def test_what_cannot_be_is_refused_before_any_work(

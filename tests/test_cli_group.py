@@ -130,6 +130,7 @@ def test_a_list_of_lines_among_paths(card: Path) -> None:
     listed = b"\n".join(os.fsencode(path) for path in sorted(card.iterdir())[:2])
     done = run("-", card / "IMG_0003.JPG", "--json", stdin=listed)
     assert [len(b["frames"]) for b in json.loads(done.stdout)["brackets"]] == [3]
+    assert done.stderr == b""  # in a pipe nothing is said beside the data
     assert run("-", stdin=b"").returncode == 1
     assert run(card, "--null").returncode == 2
 

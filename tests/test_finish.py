@@ -36,6 +36,7 @@ class Brighter:
         slice_size: int | None,
         on_slice: Callable[[int, int], None] | None,
         keep_weight_maps: bool = False,
+        in_bands: bool = False,
     ) -> Fused:
         self.depths.append(depth)
         crop = bracket.crop

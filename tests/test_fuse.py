@@ -62,7 +62,7 @@ def test_a_hand_held_bracket_end_to_end(hand_held: HandHeld, tmp_path: Path) -> 
         assert _corner_error(np.array(frame.transform), truth) < 0.5
     assert report.frames[0].shift_px > 2
     assert report.frames[1].method == "reference"
-    assert set(report.seconds) == {"read", "align", "ghosts", "fuse", "write", "total"}
+    assert set(report.seconds) == {"read", "align", "ghosts", "load", "fuse", "write", "total"}
     assert report.seconds["total"] >= sum(report.seconds.values()) / 2
     assert report.peak_memory_bytes is None or report.peak_memory_bytes > 20 << 20
     assert report.warnings == ()
@@ -135,6 +135,7 @@ def test_progress_tells_every_step_to_its_end(hand_held: HandHeld, fake: FakeFus
         "read",
         "align",
         "ghosts",
+        "load",
         "fuse",
         "write",
     ]
@@ -187,7 +188,7 @@ def test_one_frame_that_shows_something_comes_back(hand_held: HandHeld, tmp_path
 @pytest.mark.parametrize(
     ("settings", "error", "says"),
     [
-        (FuseSettings(model="magic"), InputError, "magic: no such model; use one of ipl, mertens"),
+        (FuseSettings(model="magic"), InputError, "magic: no such model; use one of ipl, deepfuse"),
         (FuseSettings(slice_size=100), InputError, "multiple of 64"),
         (FuseSettings(slice_size=-64), InputError, "multiple of 64"),
         (FuseSettings(model="mertens", device="cuda"), InputError, "runs on the CPU only"),

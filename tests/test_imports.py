@@ -34,6 +34,7 @@ def _loaded_after(statements: str) -> set[str]:
         ["synth", "-h"],
         ["group", "-h"],
         ["batch", "-h"],
+        ["bench", "-h"],
     ],
 )
 def test_help_and_version_load_nothing_heavy(arguments: list[str]) -> None:

@@ -13,6 +13,7 @@ from mefuse.host.layers import (
     pooled,
     row_blocks,
     shuffled,
+    sigmoid,
     tall,
     wide,
 )
@@ -86,3 +87,8 @@ def test_arrays_that_do_not_fit_are_named():
     parameters.finish()
     with pytest.raises(ValueError, match="not of this network"):
         Parameters(arrays).finish()
+
+
+def test_the_sigmoid_of_huge_values_is_silent():
+    values = sigmoid(np.array([-1e4, -90, 0, 90, 1e4], np.float32))
+    assert np.allclose(values, [0, 0, 0.5, 1, 1])

@@ -13,6 +13,7 @@ from mefuse.look import (
     Rendering,
     apply_look,
     choose_rendering,
+    in_series,
     measure_key,
     tone_curve,
 )
@@ -172,3 +173,28 @@ def test_clipped_parts_do_not_decide_the_key(picture: np.ndarray) -> None:
 def test_a_reference_that_tells_nothing_still_gives_a_key() -> None:
     black, gray = np.zeros((64, 64, 3), np.uint8), np.full((64, 64, 3), 99, np.uint8)
     assert np.isfinite(measure_key(gray, black))
+
+
+def test_a_tint_moves_red_and_blue_by_its_stops_and_keeps_black_and_white() -> None:
+    gray = np.full((64, 64, 3), 20000, np.uint16)
+    gray[:, :16], gray[:, 48:] = 0, 65535
+    tinted = apply_look(gray.copy(), Rendering(tint_ev=(0.3, -0.3)), depth=16)
+    assert tinted[0, 0].tolist() == [0, 0, 0]
+    assert tinted[0, 63].tolist() == [65535, 65535, 65535]
+    red, green, blue = np.log2(_linear(tinted[0, 32] / 65535) / _linear(np.array(20000 / 65535)))
+    assert red - green == pytest.approx(0.3, abs=0.05)
+    assert blue - green == pytest.approx(-0.3, abs=0.05)
+
+
+def test_a_few_points_come_to_their_series_as_the_whole_picture_does(picture: np.ndarray) -> None:
+    picture = picture // 4 + 16000  # pale: nothing reaches the border of the gamut
+    rendering = Rendering(series_ev=0.6, tint_ev=(0.2, -0.1))
+    rendered = apply_look(picture.copy(), rendering, depth=16)[::8, ::8].reshape(-1, 3) / 65535
+    points = picture[::8, ::8].reshape(-1, 3) / 65535
+    moved = in_series(points, series_ev=0.6, tint_ev=(0.2, -0.1))
+    assert np.abs(moved - rendered).max() < 0.001
+
+
+def test_the_tint_of_a_series_is_taken_from_the_settings() -> None:
+    assert choose_rendering(LookSettings(series_tint_ev=(0.1, -0.2))).tint_ev == (0.1, -0.2)
+    assert choose_rendering(LookSettings()).tint_ev == (0.0, 0.0)

@@ -68,7 +68,11 @@ def test_a_gpu_asked_for_by_name_is_refused() -> None:
 
 
 def test_the_table_of_models() -> None:
-    assert [name for name, entry in MODELS.items() if entry.is_network] == ["ipl"]
+    assert [name for name, entry in MODELS.items() if entry.is_network] == [
+        "ipl",
+        "deepfuse",
+        "lcndr",
+    ]
     assert all(name == entry.name for name, entry in MODELS.items())
     with pytest.raises(InputError, match="use one of"):
         find_model("magic")

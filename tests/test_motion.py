@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch import Tensor
 
-from mefuse.synth.motion import Motion, changed, grown, moved, sampler, seen
+from mefuse.synth.motion import Motion, Still, changed, grown, seen
 from mefuse.synth.movers import KINDS, Clock, Stage, draw_motion, greenery, surroundings
 from mefuse.synth.shots import Places, Shot, Sway, View
 
@@ -27,6 +31,59 @@ def _motion(seed: int, radiance: torch.Tensor, amount: float = 1.5, **extra: obj
     stage = Stage(surroundings(radiance), 1.0, 0.45, SIDE)
     rng = np.random.default_rng(seed)
     return draw_motion(rng, stage, clock=CLOCK, photos=[], amount=amount, **extra)  # type: ignore[arg-type]
+
+
+def sampler(radiance: Tensor, view: View) -> Still:
+    """The still scene from its radiance (3, H, W) in a view; what lies outside repeats the edge."""
+
+    def still(y: Tensor, x: Tensor) -> Tensor:
+        v = (y - view.top) * (2 / (view.height * view.pixel)) - 1
+        u = (x - view.left) * (2 / (view.width * view.pixel)) - 1
+        grid = torch.stack((u, v), -1)[None]
+        found = F.grid_sample(
+            radiance[None], grid, mode="bicubic", padding_mode="border", align_corners=False
+        )[0]
+        return found.clamp_min(0)
+
+    return still
+
+
+def moved(
+    radiance: Tensor,
+    view: View,
+    *,
+    motion: Motion,
+    poses: Sequence[NDArray[np.float64] | None] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Every frame's radiance of a still scene in which things move.
+
+    Args:
+        radiance: (3, H, W), linear, the still scene in `view`.
+        view: which part of the scene that is.
+        motion: what moves; it knows how many frames there are.
+        poses: per frame how the camera moved, (3, 3) scene place -> the frame's; None: not.
+
+    Returns:
+        Radiance per frame (N, 3, H, W), and where any differs from the reference (H, W) bool, as
+        the reference's pose shows it.
+    """
+    still, device = sampler(radiance, view), radiance.device
+    at_rest = Places.of(view, device=device)
+    moments = range(len(motion.start_s))
+    unposed = [seen(radiance, still, at_rest, motion=motion, frame=k) for k in moments]
+    white = torch.quantile(
+        radiance.mean(0).flatten()[:: max(1, radiance[0].numel() // 20000)], 0.99
+    )
+    mask = changed(unposed[motion.reference], unposed, white=float(white))
+    frames = []
+    for k, pose in enumerate(poses or [None] * len(unposed)):
+        if pose is None:
+            frames.append(unposed[k])
+            continue
+        places = Places.of(view, back=np.asarray(np.linalg.inv(pose), np.float64), device=device)
+        base = still(places.y, places.x)
+        frames.append(seen(base, still, places, motion=motion, frame=k))
+    return torch.stack(frames), mask
 
 
 def test_without_motion_every_frame_is_the_scene() -> None:

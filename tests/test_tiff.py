@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from helpers import exif_block
 from mefuse import exif, exif_copy
 from mefuse.frames import Exposure, Metadata
+from mefuse.settings import Compression
 from mefuse.write import tiff
 from mefuse.write.tiff import Page, write_tiff
 
@@ -35,9 +36,11 @@ def block(order: str = "<") -> bytes:
     return exif_copy.finished(camera, true, exposure=Exposure())
 
 
-def written(*pages: Page, metadata: Metadata | None = None) -> bytes:
+def written(
+    *pages: Page, metadata: Metadata | None = None, compression: Compression = "fast"
+) -> bytes:
     file = io.BytesIO()
-    write_tiff(file, pages, metadata or Metadata())
+    write_tiff(file, pages, metadata or Metadata(), compression=compression)
     return file.getvalue()
 
 
@@ -109,3 +112,14 @@ def test_without_metadata_it_is_a_plain_tiff() -> None:
     data = written(Page(SHALLOW))
     assert data.startswith(b"II*\0")
     assert np.array_equal(tifffile.imread(io.BytesIO(data)), SHALLOW)
+
+
+@pytest.mark.parametrize(("compression", "codec"), [("none", 1), ("small", 8), ("zstd", 50000)])
+@pytest.mark.parametrize("pixels", [SHALLOW, DEEP], ids=["8 bits", "16 bits"])
+def test_every_compression_keeps_the_pixels(
+    pixels: NDArray[Any], compression: Compression, codec: int
+) -> None:
+    data = written(Page(pixels), compression=compression)
+    with tifffile.TiffFile(io.BytesIO(data)) as tiff_file:
+        assert int(tiff_file.pages[0].compression) == codec
+    assert np.array_equal(tifffile.imread(io.BytesIO(data), key=0), pixels)

@@ -6,6 +6,7 @@ from safetensors.torch import save_file
 
 from mefuse import weights
 from mefuse.errors import WeightsError
+from mefuse.models import MODELS
 from mefuse.models.ipl import IPL
 from mefuse.models.ipl_config import IPLConfig
 
@@ -22,14 +23,20 @@ def test_saved_weights_load_as_they_were(tmp_path):
         assert torch.equal(loaded.state_dict()[name], tensor)
 
 
-def test_the_shipped_weights_are_described_and_small():
-    about = weights.describe("ipl")
+@pytest.mark.parametrize("name", [name for name, model in MODELS.items() if model.is_network])
+def test_the_shipped_weights_are_described_and_small(name):
+    about = weights.describe(name)
     assert about.bytes <= 8 * 2**20
-    assert about.parameters == sum(
-        p.numel() for p in weights.load(weights.find("ipl")).parameters()
-    )
+    assert about.parameters == sum(p.numel() for p in weights.load(weights.find(name)).parameters())
     assert len(about.sha256) == 64
-    assert about.notes["recipe"] == "ipl-cpu.toml"
+    assert about.notes["recipe"] == f"{name}-cpu.toml"
+
+
+def test_weights_of_another_model_are_refused(tmp_path):
+    weights.save(IPL(CONFIG), tmp_path / "w.safetensors", notes={})
+    assert weights.load(tmp_path / "w.safetensors", model="ipl").config == CONFIG
+    with pytest.raises(WeightsError, match="weights of ipl; give weights of lcndr"):
+        weights.load(tmp_path / "w.safetensors", model="lcndr")
 
 
 def test_a_damaged_file_is_refused(tmp_path):

@@ -6,7 +6,7 @@ import io
 import os
 import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import cv2
 import numpy as np
@@ -21,7 +21,8 @@ from mefuse import colour, containers, exif, exif_copy, profiles, write, xmp
 from mefuse.decode import decode
 from mefuse.errors import FormatError, OutputExistsError, WriteError
 from mefuse.frames import Exposure, Metadata
-from mefuse.write import formats, opencv
+from mefuse.settings import Compression
+from mefuse.write import formats, png
 
 RNG = np.random.default_rng(0)
 DEEP = RNG.integers(0, 65536, (16, 24, 3), dtype=np.uint16)
@@ -230,13 +231,13 @@ def test_a_file_that_comes_meanwhile_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = tmp_path / "a.png"
-    encode = opencv._encode
+    filtered = png._filtered
 
-    def slow(*arguments: Any) -> bytes:
+    def slow(pixels: NDArray[Any]) -> Any:
         target.write_bytes(b"precious")
-        return encode(*arguments)
+        return filtered(pixels)
 
-    monkeypatch.setattr(opencv, "_encode", slow)
+    monkeypatch.setattr(png, "_filtered", slow)
     with pytest.raises(OutputExistsError):
         put(target)
     assert target.read_bytes() == b"precious"
@@ -288,3 +289,36 @@ def test_a_very_long_name_is_written(tmp_path: Path) -> None:
     target = tmp_path / ("n" * 240 + ".png")
     put(target)
     assert target.exists()
+
+
+@pytest.mark.parametrize("pixels", [SHALLOW, DEEP], ids=["8 bits", "16 bits"])
+def test_compressions_of_png_keep_the_pixels_and_differ_in_size(pixels: NDArray[Any]) -> None:
+    smooth = np.repeat(np.repeat(pixels, 8, 0), 8, 1)
+    sizes = []
+    for compression in get_args(Compression)[:3]:
+        file = io.BytesIO()
+        write.write_picture(
+            smooth,
+            file,
+            format="png",
+            quality=95,
+            metadata=Metadata(),
+            overwrite=False,
+            compression=compression,
+        )
+        assert np.array_equal(decode(file.getvalue(), "a").pixels, smooth)
+        sizes.append(len(file.getvalue()))
+    assert sizes[0] > smooth.nbytes > sizes[1] >= sizes[2]
+
+
+@pytest.mark.parametrize(
+    ("format", "compression", "said"),
+    [("png", "zstd", "PNG has no zstd; use none, fast, small"), ("jpeg", "small", "the quality")],
+)
+def test_a_compression_that_a_format_lacks_is_refused(
+    format: str, compression: Compression, said: str
+) -> None:
+    form = write.resolve_format("", format=format, depth=None, source_is_16_bit=False)
+    with pytest.raises(FormatError, match=f"a.out: .*{said}"):
+        write.check_compression(form, compression, name="a.out")
+    write.check_compression(form, "fast", name="a.out")

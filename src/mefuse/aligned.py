@@ -14,7 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mefuse.ghosts import Ghosts, find_ghosts
+from mefuse.ghost_search import find_ghosts
+from mefuse.ghosts import Ghosts
+from mefuse.overview import factor_of, overview_of
 from mefuse.settings import GhostRemoval
 from mefuse.slices import GRID_PX, Rect
 from mefuse.warp import warp_region
@@ -31,7 +33,8 @@ REDUCED_PX = 2048
 class Aligned:
     """Aligned frames, ready to be fused.
 
-    `frames` are (H, W, 3) uint8 or uint16 each, the same size and dtype, as they were read;
+    `frames` are (H, W, 3) uint8 or uint16 each, the same size and dtype, as they were read: arrays,
+    or what is sliced like one and read region by region;
     `transforms` per frame (3, 3), take a pixel of the reference to the frame's; `crop` is the part
     of the reference to fuse, `reference` an index. `ghosts` is what moved, None: leave it.
     """
@@ -96,9 +99,16 @@ class Aligned:
         """
         frames = self._kept.pop(rect, None) or self._corrected(rect)
         each = sum(frame.nbytes for frame in frames)
-        if keep and (len(self._kept) + 1) * each <= KEEP_BYTES:
+        held = all(isinstance(frame, np.ndarray) for frame in self.frames)
+        if keep and held and (len(self._kept) + 1) * each <= KEEP_BYTES:
             self._kept[rect] = frames
         return frames
+
+    def rest(self) -> None:
+        """Lets go of what frames that are read by regions hold in memory; no region changes."""
+        for frame in self.frames:
+            if not isinstance(frame, np.ndarray):
+                frame.rest()
 
     def whole(self) -> list[NDArray[Any]]:
         """The whole crop of all frames: (h, w, 3) each."""
@@ -119,10 +129,12 @@ class Aligned:
         to_reference[:2, 2] += crop.left, crop.top
         frames = []
         for frame, transform in zip(self.frames, self.transforms, strict=True):
-            rows = max(round(frame.shape[0] * height / crop.height), 1)
-            columns = max(round(frame.shape[1] * width / crop.width), 1)
-            reduced = cv2.resize(frame, (columns, rows), interpolation=cv2.INTER_AREA)
-            to_small = _scaling(columns / frame.shape[1], rows / frame.shape[0])
+            seen, factor = overview_of(frame), factor_of(frame.shape)
+            seen_height, seen_width = seen.shape[0] * factor, seen.shape[1] * factor
+            rows = max(round(seen_height * height / crop.height), 1)
+            columns = max(round(seen_width * width / crop.width), 1)
+            reduced = cv2.resize(seen, (columns, rows), interpolation=cv2.INTER_AREA)
+            to_small = _scaling(columns / seen_width, rows / seen_height)
             matrix = to_small @ transform @ to_reference
             frames.append(warp_region(reduced, matrix, Rect(0, 0, height, width)))
         return frames if self.ghosts is None else self.ghosts.correct_small(frames)
@@ -149,16 +161,17 @@ class Aligned:
 
         Of two, because enlarging by it gives the same bytes for a part as for the whole.
         """
-        factor = 1
+        factor = factor_of(self.frames[0].shape)
         while max(self.crop.height, self.crop.width) > REDUCED_PX * factor:
             factor *= 2
         return factor
 
     def _reduced(self, k: int, factor: int) -> NDArray[np.uint8]:
         """One frame's crop at 1/factor, 8 bits; its grid starts at the crop's corner."""
-        frame, crop = self.frames[k], self.crop
-        rows, columns = (max(side // factor, 1) for side in frame.shape[:2])
-        inside = frame[: rows * factor, : columns * factor]
+        frame, crop = overview_of(self.frames[k]), self.crop
+        rest = factor // factor_of(self.frames[k].shape)
+        rows, columns = (max(side // rest, 1) for side in frame.shape[:2])
+        inside = frame[: rows * rest, : columns * rest]
         small = cv2.resize(inside, (columns, rows), interpolation=cv2.INTER_AREA)
         if small.dtype == np.uint16:
             small = cv2.convertScaleAbs(small, alpha=1 / 257)

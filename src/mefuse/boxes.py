@@ -84,6 +84,31 @@ def describe(file: BinaryIO) -> Described:
     return found
 
 
+def largest_size(file: BinaryIO) -> tuple[int, int] | None:
+    """(height, width) of the largest picture that a HEIF or AVIF describes; None without one.
+
+    A grid's parts and a thumbnail are described beside the whole, which is the largest.
+    """
+    sizes = []
+    for entry in _properties(file):
+        data = content(file, entry, 12) if entry.name == b"ispe" else b""
+        if len(data) == 12:
+            width, height = struct.unpack(">II", data[4:])
+            sizes.append((height, width))
+    return max(sizes, key=lambda size: size[0] * size[1], default=None)
+
+
+def _properties(file: BinaryIO) -> Iterator[Box]:
+    """The properties of all pictures: meta, iprp, ipco."""
+    start, stop = 0, file.seek(0, 2)
+    for name, skip in ((b"meta", 4), (b"iprp", 0), (b"ipco", 0)):
+        found = next((box for box in boxes(file, start, stop) if box.name == name), None)
+        if found is None:
+            return
+        start, stop = found.at + skip, found.at + found.size
+    yield from boxes(file, start, stop)
+
+
 def _read_kinds(file: BinaryIO, box: Box, found: Described) -> None:
     """Notes which items are EXIF and which XMP."""
     file.seek(box.at)

@@ -16,8 +16,8 @@ class Clock:
     def __init__(self, on_progress: Progress | None = None) -> None:
         """Starts the total; `on_progress` is called with step, done and total."""
         self._on_progress = on_progress
-        self._start = time.perf_counter()
-        self._seconds: dict[str, float] = {}
+        self.start_s = time.perf_counter()
+        self._intervals: list[tuple[str, float, float]] = []
 
     @contextmanager
     def step(self, name: str, total: int = 1) -> Iterator[Callable[[int], None]]:
@@ -30,7 +30,7 @@ class Clock:
         done = itertools.count(1)
         yield lambda _frame: self.tell(name, next(done), total)
         self.tell(name, total, total)
-        self._seconds[name] = time.perf_counter() - start
+        self._intervals.append((name, start, time.perf_counter()))
 
     def tell(self, name: str, done: int, total: int) -> None:
         """Passes on how far a step is."""
@@ -39,4 +39,10 @@ class Clock:
 
     def seconds(self) -> dict[str, float]:
         """Seconds of each step so far, and of all since the start as `total`."""
-        return {**self._seconds, "total": time.perf_counter() - self._start}
+        each = {name: end - start for name, start, end in self._intervals}
+        return {**each, "total": time.perf_counter() - self.start_s}
+
+    def intervals(self) -> list[tuple[str, float, float]]:
+        """Each step with its start and end, in seconds since the start of all."""
+        begin = self.start_s
+        return [(name, start - begin, end - begin) for name, start, end in self._intervals]

@@ -111,13 +111,16 @@ def same_colours(one: bytes | None, other: bytes | None) -> bool:
     return bool(np.abs(_by_lcms(lattice, _known(one), _known(other)) - lattice).max() <= _SAME)
 
 
-def converted(pixels: Pixels, *, source: bytes | None, target: bytes | None) -> Pixels:
+def converted(
+    pixels: Pixels, *, source: bytes | None, target: bytes | None, top: int = 0
+) -> Pixels:
     """Converts pixels between profiles, relative colorimetric; what leaves the gamut is clipped.
 
     Args:
         pixels: (H, W, 3) uint8 or uint16, RGB.
         source: the profile that they are in.
         target: the profile that they shall be in.
+        top: the row of the picture at which `pixels` begins, for pictures in parts.
 
     Returns:
         New pixels of the same type; the same array where both profiles mean the same.
@@ -138,7 +141,7 @@ def converted(pixels: Pixels, *, source: bytes | None, target: bytes | None) -> 
         def convert(block: Pixels) -> Pixels:
             return _by_lcms(block, one, other, exact=True)
 
-    return _by_blocks(convert, pixels, pixels.dtype)
+    return _by_blocks(convert, pixels, pixels.dtype, first_row=top)
 
 
 def linear_light(pixels: Pixels, *, source: bytes | None, space: ProfileName) -> Pixels:
@@ -164,7 +167,9 @@ def linear_light(pixels: Pixels, *, source: bytes | None, space: ProfileName) ->
     return _by_blocks(convert, pixels, np.dtype(np.float16))
 
 
-def _by_blocks(convert: Callable[[Pixels], Pixels], pixels: Pixels, dtype: np.dtype[Any]) -> Pixels:
+def _by_blocks(
+    convert: Callable[[Pixels], Pixels], pixels: Pixels, dtype: np.dtype[Any], first_row: int = 0
+) -> Pixels:
     """The pixels converted at 16 bits, rows by rows, on all processors."""
     out = np.empty(pixels.shape, dtype)
     depth = 8 if dtype == np.uint8 else 16
@@ -172,7 +177,7 @@ def _by_blocks(convert: Callable[[Pixels], Pixels], pixels: Pixels, dtype: np.dt
     def fill(top: int) -> None:
         rows = slice(top, top + _BLOCK_ROWS)
         block = convert(np.ascontiguousarray(to_depth(pixels[rows], 16)))
-        out[rows] = to_depth(block, depth, top=top)
+        out[rows] = to_depth(block, depth, top=first_row + top)
 
     with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="colour") as pool:
         list(pool.map(fill, range(0, len(pixels), _BLOCK_ROWS)))

@@ -49,7 +49,7 @@ _CODED_PRIMARIES: dict[int, profiles.ProfileName] = {1: "srgb", 12: "p3"}
 _CODED_AS_SRGB, _CODED_LINEAR = (13, 1), 8
 _JXL_START = 256  # bytes of code that hold its header
 _LARGEST_BLOCK_BYTES = 16 << 20  # of one metadata block; more is damage
-_MOST_CHUNKS = 1 << 16  # of a PNG: with chunks of 8 KiB that is 512 MiB
+_MOST_CHUNKS = 1 << 16  # of a file: with a PNG's chunks of 8 KiB that is 512 MiB
 _SOI, _EOI, _SOS, _APP1, _APP2 = 0xD8, 0xD9, 0xDA, 0xE1, 0xE2
 _STANDALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a length: TEM, RST0..7, SOI
 _FRAME_MARKERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # SOF0..15; the others are tables
@@ -243,7 +243,7 @@ def coded_profile(primaries: int, transfer: int) -> bytes | None:
 def jpeg_segments(file: BinaryIO, start: int = 0) -> Iterator[tuple[int, int, int]]:
     """Yields (marker, payload offset, payload size) of a JPEG up to and with its first scan."""
     at = start
-    while True:
+    for _ in range(_MOST_CHUNKS):
         file.seek(at)
         head = file.read(4)
         if len(head) < 4 or head[0] != 0xFF:
@@ -349,7 +349,7 @@ def _inflated(data: bytes) -> bytes | None:
 
 def _webp_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
     at = 12
-    while True:
+    for _ in range(_MOST_CHUNKS):
         file.seek(at)
         head = file.read(8)
         if len(head) < 8:

@@ -11,16 +11,20 @@ from __future__ import annotations
 import io
 import logging
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from mefuse import boxes, containers, exif
+from mefuse import boxes, containers, exif, extent
 from mefuse.errors import ReadError
+from mefuse.extent import check_megapixels
 from mefuse.heif import decode_avif, decode_heif, decode_jxl
+from mefuse.regions import TiffRegions, serves
+from mefuse.settings import MAX_MEGAPIXELS
 from mefuse.wholeness import is_whole
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
@@ -31,16 +35,24 @@ _FLAGS = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
 # OpenCV 5.0 scrambles 16-bit TIFF under it and leaves PAM in BGR.
 _READ_AS_RGB = ("jpeg", "png", "webp", "bmp")
 _COPY_AGAIN = "is truncated or damaged; copy it again from the camera, or leave it out"
+_UNKNOWN = "is no picture that mefuse can read; save it as JPEG, PNG or TIFF"
 _SAVE_AS = "save it as 8- or 16-bit RGB or gray, or leave it out"
 
 # The codecs that tifffile unpacks by itself, none and deflate (which has two numbers), and how many
 # bytes one can become at most: a file that claims more is damaged.
 _LARGEST_GROWTH = {1: 1, 8: 1032, 32946: 1032}
+# The same in pixels: no coder puts more into a byte, so a header that claims more is damaged.
+# Deflate of 1 bit a pixel; a JPEG's flat blocks of 64 pixels with one bit each, chroma shared.
+_MOST_PX_PER_BYTE: dict[containers.Kind, int] = {"png": 8 * 1032, "jpeg": 1024, "bmp": 1032}
+# More than a picture with layers, previews and metadata takes: a file is read whole.
+_SPARE_BYTES, _MOST_BYTES_PER_PX = 256 << 20, 96
 _MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _YCBCR = 0, 1, 2, 6
 _JPEG_FRAME_HEADERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 
 # tifffile logs what is odd in a file; without a handler Python would print that to stderr.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
+# OpenCV does so by itself; what matters comes as an exception or as no pixels.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,22 +67,25 @@ class Decoded:
     orientation: int | None = None
 
 
-def decode(data: bytes, name: str) -> Decoded:
+def decode(data: bytes, name: str, *, max_megapixels: float = MAX_MEGAPIXELS) -> Decoded:
     """Decodes the first picture of a file.
 
     Args:
         data: the whole file.
         name: the file's name for messages.
+        max_megapixels: a picture whose header claims more is refused.
 
     Raises:
-        ReadError: the file is damaged, or of a kind or pixel type that mefuse does not read.
+        ReadError: the file is damaged, too large, or of a kind or pixel type that mefuse does not
+            read.
     """
     kind = containers.kind_of(data[: containers.HEADER_BYTES])
+    check_header(io.BytesIO(data), name, max_megapixels=max_megapixels)
     if not is_whole(data):
         raise ReadError(f"{name}: {_COPY_AGAIN}")
     if kind == "tiff":
         return _decode_tiff(data, name)
-    if kind in ("heif", "avif", "jxl", "exr"):
+    if kind in ("heif", "avif", "jxl"):
         return _decode_boxed(data, name, kind=kind)
     if kind == "jpeg" and _jpeg_components(data) == 4:
         raise ReadError(f"{name}: is a CMYK picture; {_SAVE_AS}")
@@ -79,14 +94,40 @@ def decode(data: bytes, name: str) -> Decoded:
     return Decoded(pixels, _alpha_warning(name) if alpha else ())
 
 
+def check_header(file: BinaryIO, name: str, *, max_megapixels: float = MAX_MEGAPIXELS) -> None:
+    """Refuses, from its header, a file that would take more memory than is asked for.
+
+    Raises:
+        ReadError: its picture or the file itself is too large, it claims more pixels than its bytes
+            can hold, or it is of no kind that mefuse reads.
+    """
+    file_bytes = file.seek(0, 2)
+    file.seek(0)
+    kind = containers.kind_of(file.read(containers.HEADER_BYTES))
+    if kind == "exr":
+        raise ReadError(f"{name}: is OpenEXR, light and not yet a photograph; {_SAVE_AS}")
+    size = extent.size_of(file)
+    if size is None and kind == "heif":
+        return  # its decoder has limits of its own, and says so where it is not installed
+    if size is None:
+        raise ReadError(f"{name}: {_UNKNOWN if kind == 'other' else _COPY_AGAIN}")
+    check_megapixels(size, name, max_megapixels)
+    pixels = size[0] * size[1]
+    if pixels == 0 or pixels > file_bytes * _MOST_PX_PER_BYTE.get(kind, pixels):
+        raise ReadError(f"{name}: {_COPY_AGAIN}")
+    if file_bytes > _SPARE_BYTES + pixels * _MOST_BYTES_PER_PX:
+        raise ReadError(
+            f"{name}: has {file_bytes >> 20} MiB for a picture of {size[1]}x{size[0]}; "
+            "save the picture alone, or leave it out"
+        )
+
+
 def _decode_boxed(data: bytes, name: str, *, kind: containers.Kind) -> Decoded:
     """The kinds that tell their orientation themselves, not by EXIF."""
     warnings = _coding_warning(data, name) if kind in ("heif", "avif") else ()
     if kind == "avif":
         pixels, orientation = decode_avif(data, name)
         return Decoded(_checked(pixels, name), warnings, orientation)
-    if kind == "exr":
-        raise ReadError(f"{name}: is OpenEXR, light and not yet a photograph; {_SAVE_AS}")
     decoder = decode_heif if kind == "heif" else decode_jxl
     return Decoded(_checked(decoder(data, name), name), warnings, orientation=1)
 
@@ -112,8 +153,7 @@ def _decode_with_opencv(data: bytes | bytearray, name: str, *, kind: containers.
     except cv2.error as err:
         raise ReadError(f"{name}: {_COPY_AGAIN}") from err
     if pixels is None:
-        unknown = "is no picture that mefuse can read; save it as JPEG, PNG or TIFF"
-        raise ReadError(f"{name}: {unknown if kind == 'other' else _COPY_AGAIN}")
+        raise ReadError(f"{name}: {_UNKNOWN if kind == 'other' else _COPY_AGAIN}")
     if not as_rgb:
         cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels)
     return _checked(pixels, name)
@@ -161,12 +201,47 @@ def _decode_tiff(data: bytes, name: str) -> Decoded:
                 pixels = _tiff_pixels(page)
             else:  # LZW, PackBits, JPEG; OpenCV rotates a TIFF whatever its flags say
                 pixels = _decode_with_opencv(exif.with_neutral_orientation(data), name, kind="tiff")
-            warnings = _tiff_warnings(data, page, name)
+            warnings = _tiff_warnings(io.BytesIO(data), page, name)
     except ReadError:
         raise
     except Exception as err:  # tifffile raises whatever a damaged file leads it to
         raise ReadError(f"{name}: {_COPY_AGAIN}") from err
     return Decoded(_checked(pixels, name), warnings)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Regions:
+    """A TIFF's pixels as stored, to be read region by region; and what is lost by that."""
+
+    pixels: Any
+    warnings: tuple[str, ...] = ()
+
+
+def open_tiff_regions(path: Path) -> Regions | None:
+    """The first picture of a large TIFF in tiles or strips; None for every other file.
+
+    Raises:
+        ReadError: the file is damaged, or of a pixel type that mefuse does not read.
+    """
+    name = str(path)
+    try:
+        with path.open("rb") as file:
+            if containers.kind_of(file.read(containers.HEADER_BYTES)) != "tiff":
+                return None
+            file.seek(0)
+            with tifffile.TiffFile(file) as tiff:
+                page = tiff.pages[0]
+                if not isinstance(page, tifffile.TiffPage) or not serves(page):
+                    return None
+                _check_tiff(page, name, file_bytes=path.stat().st_size)
+                return Regions(TiffRegions(path, page), _tiff_warnings(file, page, name))
+    except ReadError:
+        raise
+    except OSError as err:
+        reason = (err.strerror or str(err)).lower()
+        raise ReadError(f"{name}: cannot be read ({reason}); check the file") from err
+    except Exception as err:  # tifffile raises whatever a damaged file leads it to
+        raise ReadError(f"{name}: {_COPY_AGAIN}") from err
 
 
 def _check_tiff(page: tifffile.TiffPage, name: str, *, file_bytes: int) -> None:
@@ -203,11 +278,11 @@ def _tiff_pixels(page: tifffile.TiffPage) -> NDArray[Any]:
     return np.ascontiguousarray(np.broadcast_to(native, (*native.shape[:2], 3)))
 
 
-def _tiff_warnings(data: bytes, page: tifffile.TiffPage, name: str) -> tuple[str, ...]:
+def _tiff_warnings(file: BinaryIO, page: tifffile.TiffPage, name: str) -> tuple[str, ...]:
     warnings = _alpha_warning(name) if page.extrasamples else ()
-    following = exif.TiffReader(io.BytesIO(data)).following()
+    following = exif.TiffReader(file).following()
     kind = following.get(0x00FE)  # NewSubfileType: bit 0 marks a reduced copy, no page of its own
-    reduced = kind is not None and exif.TiffReader(io.BytesIO(data)).numbers(kind) == [1.0]
+    reduced = kind is not None and exif.TiffReader(file).numbers(kind) == [1.0]
     if following and not reduced:
         warnings = (*warnings, f"{name}: has several pages, only the first is used")
     return warnings

@@ -1,4 +1,4 @@
-"""From fused pixels to the file: profile, bits per channel, metadata, layers, aligned frames.
+"""From fused pixels to the file: profile, bits, metadata, layers, aligned frames, maps.
 
 Called by the pipeline for what comes after fusing. It decides nothing of the pixels but how they
 are expressed, and says what a format could not take.
@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from mefuse import colour, profiles, provenance, write
 from mefuse.aligned import Aligned
+from mefuse.bands import Bands
 from mefuse.depth import to_depth
 from mefuse.errors import WriteError
 from mefuse.frames import Bracket, Frame
+from mefuse.maps import Maps
 from mefuse.profiles import ProfileName
 from mefuse.provenance import Making
 from mefuse.settings import FuseSettings
@@ -47,14 +49,20 @@ def depth_to_fuse(form: write.OutputFormat, bracket: Bracket, settings: FuseSett
     return 8 if shallow and stays else 16
 
 
-def check_folder(folder: Path, *, overwrite: bool) -> None:
-    """Checks that aligned frames can be put into a folder, before any work is done.
+def check_folders(settings: FuseSettings) -> None:
+    """Checks that the folders of aligned frames and of maps can be used, before any work is done.
 
     Raises:
-        WriteError: it is no folder, it is not empty, or it cannot be made.
+        WriteError: one is no folder, is not empty, or cannot be made.
     """
+    for name, what in ((settings.save_aligned, "aligned frames"), (settings.save_maps, "maps")):
+        if name is not None:
+            _check_folder(Path(name), what, overwrite=settings.overwrite)
+
+
+def _check_folder(folder: Path, what: str, *, overwrite: bool) -> None:
     if folder.exists() and not folder.is_dir():
-        raise WriteError(f"{folder}: is a file; name a folder for the aligned frames")
+        raise WriteError(f"{folder}: is a file; name a folder for the {what}")
     if folder.is_dir() and not overwrite and any(folder.iterdir()):
         raise WriteError(f"{folder}: is not empty; name a new folder or ask to overwrite")
     if not folder.parent.is_dir():
@@ -62,25 +70,27 @@ def check_folder(folder: Path, *, overwrite: bool) -> None:
 
 
 def deliver(
-    fused: Pixels,
+    fused: Pixels | Bands,
     output: Path | BinaryIO,
     *,
     name: str,
     form: write.OutputFormat,
     bracket: Bracket,
     aligned: Aligned | None,
+    maps: Maps | None,
     making: Making,
     settings: FuseSettings,
 ) -> Delivery:
     """Writes the fused picture as the settings ask for it, and the aligned frames if they do.
 
     Args:
-        fused: (H, W, 3) uint8 or uint16 in the reference's profile.
+        fused: (H, W, 3) uint8 or uint16 in the reference's profile; in bands for TIFF alone.
         output: a path, or a binary stream.
         name: what messages call the output.
         form: format and bits of the file.
         bracket: the frames; their pixels are not looked at.
         aligned: the same frames as they lie on the reference; None where `wants_frames` says no.
+        maps: what was decided about them; None where it is not to be saved.
         making: for the history.
         settings: profile, quality, layers and the like.
 
@@ -92,7 +102,7 @@ def deliver(
     target, warnings = _target(reference, form, settings)
     bits = 8 if form.depth == 8 else 16
     if form.name != "exr":
-        fused = to_depth(colour.converted(fused, source=source, target=target), bits)
+        fused = _expressed(fused, bits, source=source, target=target)
     metadata = provenance.metadata_of_fused(
         reference,
         fused,
@@ -108,6 +118,7 @@ def deliver(
         name=name,
         format=form.name,
         quality=settings.quality,
+        compression=settings.compression,
         metadata=metadata,
         overwrite=settings.overwrite,
         bits=form.depth,
@@ -116,7 +127,24 @@ def deliver(
     )
     if settings.save_aligned is not None and layers is not None:
         _save_aligned(layers, Path(settings.save_aligned), making=making, settings=settings)
+    if settings.save_maps is not None and maps is not None:
+        stems = [_numbered(index, frame) for index, frame in enumerate(bracket.frames)]
+        maps.save(Path(settings.save_maps), stems, overwrite=settings.overwrite)
     return Delivery(_named(form, target), (*warnings, *lost))
+
+
+def _expressed(
+    fused: Pixels | Bands, bits: int, *, source: bytes | None, target: bytes | None
+) -> Pixels | Bands:
+    """The fused pixels in the profile and depth of the file."""
+
+    def change(pixels: Pixels, top: int) -> Pixels:
+        converted = colour.converted(pixels, source=source, target=target, top=top)
+        return to_depth(converted, bits, top=top)
+
+    if isinstance(fused, Bands):
+        return fused.changed(change, np.dtype(np.uint8 if bits == 8 else np.uint16))
+    return change(fused, 0)
 
 
 def _target(
@@ -205,9 +233,15 @@ def _save_aligned(
         )
         write.write_picture(
             pixels,
-            folder / f"{index + 1:02}_{frame.source.path.stem}.tif",
+            folder / f"{_numbered(index, frame)}.tif",
             format="tiff",
             quality=settings.quality,
+            compression=settings.compression,
             metadata=metadata,
             overwrite=settings.overwrite,
         )
+
+
+def _numbered(index: int, frame: Frame) -> str:
+    """What a frame's own files are called, their extension left out: 01_NAME, the darkest."""
+    return f"{index + 1:02}_{frame.source.path.stem}"

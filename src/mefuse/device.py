@@ -75,6 +75,15 @@ def cuda_count() -> int:
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
+def peak_device_bytes(name: str) -> int | None:
+    """Memory that this process has held on a GPU at most; None for the CPU."""
+    if name == "cpu":
+        return None
+    import torch
+
+    return int(torch.cuda.max_memory_allocated(name))
+
+
 def _gpu(index: int) -> Device:
     """What torch tells of a GPU."""
     import torch

@@ -7,6 +7,7 @@
     |-- WriteError       (OSError)          the fused picture cannot be stored
     |   `-- OutputExistsError (FileExistsError)
     |-- AlignError       (RuntimeError)     frames that cannot be brought together
+    |-- ResultError      (ArithmeticError)  a fused picture that cannot be right, and is not written
     |-- DeviceError      (RuntimeError)     a device that is absent or out of memory
     |-- WeightsError     (RuntimeError)     weights that are missing, damaged or of another model
     `-- DependencyError  (ImportError)      a library of the system that is missing
@@ -41,6 +42,10 @@ class OutputExistsError(WriteError, FileExistsError):
 
 class AlignError(MefuseError, RuntimeError):
     """Frames that cannot be brought together."""
+
+
+class ResultError(MefuseError, ArithmeticError):
+    """A fused picture that cannot be right; it is not written."""
 
 
 class DeviceError(MefuseError, RuntimeError):

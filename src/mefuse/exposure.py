@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mefuse.frames import Exposure
+from mefuse.overview import overview_of
 
 Luma = NDArray[np.float32]
 
@@ -39,6 +40,7 @@ def luma_small(pixels: NDArray[Any], longest_px: int = 256) -> Luma:
     Returns:
         (h, w) float32, 0..1, longest side at most `longest_px`, area-averaged, Rec. 709 weights.
     """
+    pixels = overview_of(pixels)
     height, width = pixels.shape[:2]
     scale = min(1.0, longest_px / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))

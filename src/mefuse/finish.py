@@ -8,8 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mefuse.aligned import Aligned
+from mefuse.bands import Bands
 from mefuse.errors import InputError
 from mefuse.look import apply_look, choose_rendering, measure_key
 from mefuse.models import Fused, Fuser
@@ -44,6 +49,7 @@ def fuse_with_look(
     depth: int,
     slice_size: int | None = None,
     on_slice: Callable[[int, int], None] | None = None,
+    in_bands: bool = False,
     keep_weight_maps: bool = False,
 ) -> Fused:
     """Fuses a bracket and gives it its look.
@@ -55,6 +61,8 @@ def fuse_with_look(
         depth: 8 or 16 bits of the result.
         slice_size: see `models.Fuser.fuse`.
         on_slice: see `models.Fuser.fuse`.
+        in_bands: see `models.Fuser.fuse`; not for a picture of a series, whose key shows only when
+            it is whole.
         keep_weight_maps: see `models.Fuser.fuse`.
 
     Returns:
@@ -67,11 +75,28 @@ def fuse_with_look(
     deep = depth if look.is_neutral else 16
     fused = fuser.fuse(
         bracket, depth=deep, slice_size=slice_size, on_slice=on_slice,
-        keep_weight_maps=keep_weight_maps,
+        keep_weight_maps=keep_weight_maps, in_bands=in_bands,
     )  # fmt: skip
+    if fused.bands is not None:
+        return replace(fused, bands=_finished(fused.bands, look, depth))
     key_ev = None if look.series_key_ev is None else key_of(fused, bracket)
     rendering = choose_rendering(look, key_ev=key_ev)
     return replace(fused, pixels=apply_look(fused.pixels, rendering, depth=depth))
+
+
+def can_be_in_bands(look: LookSettings) -> bool:
+    """Whether a look needs to know no more of a picture than the band that it is given to."""
+    return look.series_key_ev is None
+
+
+def _finished(bands: Bands, look: LookSettings, depth: int) -> Bands:
+    """A picture in bands, each given its look."""
+    rendering = choose_rendering(look)
+
+    def change(band: NDArray[Any], top: int) -> NDArray[Any]:
+        return apply_look(band, rendering, depth=depth, top=top)
+
+    return bands.changed(change, np.dtype(np.uint8 if depth == 8 else np.uint16))
 
 
 def key_of(fused: Fused, bracket: Aligned) -> float:

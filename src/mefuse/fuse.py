@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,37 +17,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mefuse import __version__, colour, deliver, discover, profiles, read, write
+from mefuse.account import Result, account_for
 from mefuse.align import Alignment, align_frames
 from mefuse.aligned import Aligned
 from mefuse.clock import Clock, Progress
 from mefuse.coverage import common_area
 from mefuse.depth import to_depth
-from mefuse.errors import FormatError, InputError
-from mefuse.finish import check_look, fuse_with_look
+from mefuse.doubts import refuse_doubtful
+from mefuse.errors import DeviceError, FormatError, InputError
+from mefuse.finish import can_be_in_bands, check_look, fuse_with_look
 from mefuse.frames import Bracket
-from mefuse.memory import peak_memory_bytes
+from mefuse.maps import Maps
 from mefuse.models import Fused, Fuser, find_model, load_fuser
 from mefuse.provenance import Making
-from mefuse.report import FrameReport, FuseReport
+from mefuse.report import FuseReport
 from mefuse.settings import FuseSettings, RawSettings
 from mefuse.slices import GRID_PX, Rect
+from mefuse.soundness import check_fused
 
 Output = str | Path | BinaryIO
 
 _DEFAULTS = FuseSettings()
-_SUSPICIOUS_SHARE = 0.4  # of a frame that moved: the busiest scenes drawn for training reach 0.3
+# From here on a TIFF is fused band by band as it is written; smaller pictures are held whole.
+BANDS_FROM_PX = 64_000_000
 _NO_PIXELS: NDArray[np.uint8] = np.empty((0, 0, 3), np.uint8)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Result:
-    """A fused bracket before it is written."""
-
-    fused: Fused
-    alignments: tuple[Alignment, ...]
-    crop: Rect
-    ghost_shares: tuple[float, ...]
-    device: str
 
 
 class Fusion:
@@ -78,7 +71,9 @@ class Fusion:
             self._bracket = read.read_bracket(
                 self._sources,
                 reference=self._settings.reference,
-                raw=_raw_settings(self._settings),
+                raw=raw_settings(self._settings),
+                by_regions=True,
+                max_megapixels=self._settings.max_megapixels,
                 on_frame=advance,
             )
             self._bracket = colour.in_one_space(self._bracket)
@@ -96,46 +91,73 @@ class Fusion:
     def fuse(self, load: Callable[[], Fuser]) -> int:
         """Fuses, and lets go of what is not to be written; returns how many bytes are still held.
 
+        A picture that is too large to be held is only decided on here: its pixels are made by
+        `write`, which needs the frames until then.
+
         Args:
             load: gives the model; it may wait until that is loaded.
         """
+        in_bands = self._in_bands()
         depth = deliver.depth_to_fuse(self._form, self._bracket, self._settings)
         self._result = _fuse_bracket(
             self._alignments, self._aligned, load,
-            settings=self._settings, depth=depth, clock=self._clock,
+            settings=self._settings, depth=depth, clock=self._clock, in_bands=in_bands,
         )  # fmt: skip
+        fused = check_fused(self._result.fused, self._aligned, name=_name_of(self._output))
+        self._result = replace(self._result, fused=fused)
+        wanted = in_bands or deliver.wants_frames(self._settings)
+        frames = self._aligned.frames if wanted else ()
         self._layers = self._aligned if deliver.wants_frames(self._settings) else None
+        self._maps = Maps.of(self._result.fused, self._aligned)
         self._bracket = _without_pixels(self._bracket)
         del self._aligned
+        self._picture = self._result.fused.bands or self._result.fused.pixels
+        self._size = self._picture.shape[:2]
         pixels = self._result.fused.pixels
-        self._size = pixels.shape[:2]
-        held = () if self._layers is None else self._layers.frames
-        return pixels.nbytes + sum(frame.nbytes for frame in held)
+        return pixels.nbytes + sum(frame.nbytes for frame in frames)
+
+    def _in_bands(self) -> bool:
+        """Whether the picture is fused as it is written, band by band."""
+        crop = self._aligned.crop
+        return (
+            crop.height * crop.width >= BANDS_FROM_PX
+            and self._form.name == "tiff"
+            and can_be_in_bands(self._settings.look)
+            and not deliver.wants_frames(self._settings)
+        )
 
     def write(self, file: BinaryIO | None = None) -> None:
         """Writes the fused pixels: into the output, or as its bytes into an open file instead."""
         target = Path(self._output) if isinstance(self._output, str | Path) else self._output
         with self._clock.step("write"):
             self._delivery = deliver.deliver(
-                self._result.fused.pixels,
+                self._picture,
                 target if file is None else file,
                 name=str(target) if isinstance(target, Path) else "standard output",
                 form=self._form,
                 bracket=self._bracket,
                 aligned=self._layers,
+                maps=self._maps,
                 making=_making(self._bracket, self._settings),
                 settings=self._settings,
             )
-        self._layers = None
-        fused = replace(self._result.fused, pixels=_NO_PIXELS)
+        self._layers = self._maps = None
+        del self._picture
+        fused = replace(self._result.fused, pixels=_NO_PIXELS, bands=None, weight_maps=None)
         self._result = replace(self._result, fused=fused)
 
     def report(self) -> FuseReport:
         """What was done, with the time of each step."""
-        return _report(
-            self._output, self._bracket, self._result, self._delivery,
-            size=self._size, settings=self._settings, seconds=self._clock.seconds(),
-        )  # fmt: skip
+        return account_for(
+            self._bracket,
+            self._result,
+            output=_name_of(self._output),
+            profile=self._delivery.profile,
+            size=self._size,
+            settings=self._settings,
+            clock=self._clock,
+            warnings=self._delivery.warnings,
+        )
 
 
 def fuse_files(
@@ -198,7 +220,8 @@ def fuse_pixels(
         result = _fuse_bracket(
             alignments, aligned, loading.result, settings=settings, depth=fusing, clock=clock
         )
-    return to_depth(result.fused.pixels, depth)
+    fused = check_fused(result.fused, aligned, name="the fused pixels")
+    return to_depth(fused.pixels, depth)
 
 
 def _check(output: Output, settings: FuseSettings) -> None:
@@ -209,12 +232,12 @@ def _check(output: Output, settings: FuseSettings) -> None:
         raise InputError(f"slice size {size}: use a positive multiple of {GRID_PX}, or whole")
     check_look(settings.look)
     form = _form(output, settings, is_16_bit=False)
+    write.check_compression(form, settings.compression, name=_name_of(output))
     if settings.layers and form.name != "tiff":
         raise FormatError(f"{_name_of(output)}: only TIFF holds layers; use .tiff")
     if isinstance(output, str | Path):
         write.check_target(Path(output), settings.overwrite)
-    if settings.save_aligned is not None:
-        deliver.check_folder(Path(settings.save_aligned), overwrite=settings.overwrite)
+    deliver.check_folders(settings)
 
 
 def _form(output: Output, settings: FuseSettings, *, is_16_bit: bool) -> write.OutputFormat:
@@ -227,7 +250,7 @@ def _form(output: Output, settings: FuseSettings, *, is_16_bit: bool) -> write.O
     )
 
 
-def _raw_settings(settings: FuseSettings) -> RawSettings:
+def raw_settings(settings: FuseSettings) -> RawSettings:
     """How to develop raw files: into the output's colours, where sRGB would not hold them."""
     match settings.output_profile:
         case "p3" | "adobe-rgb" | "prophoto" as space if settings.raw.space == "srgb":
@@ -262,11 +285,13 @@ def align_bracket(
     """Aligns, finds the area to fuse and what moved in it."""
     pixels = [frame.pixels for frame in bracket.frames]
     with clock.step("align", len(pixels)) as advance:
-        if settings.align and len(pixels) > 1:
-            alignments = align_frames(
+        found: tuple[Alignment, ...] = ()
+        if (settings.align or settings.strict) and len(pixels) > 1:
+            found = align_frames(
                 pixels, reference=bracket.reference, evs=bracket.evs, on_frame=advance
             )
-        else:
+        alignments = found
+        if not settings.align or not found:
             alignments = tuple(_unaligned(i == bracket.reference) for i in range(len(pixels)))
         transforms = [alignment.transform for alignment in alignments]
         size = bracket.frames[0].size
@@ -281,6 +306,8 @@ def align_bracket(
             reference=bracket.reference,
             ghost=settings.ghost,
         )
+    if settings.strict and found:
+        refuse_doubtful(bracket, found, aligned.ghost_shares)
     return alignments, aligned
 
 
@@ -292,19 +319,36 @@ def _fuse_bracket(
     settings: FuseSettings,
     depth: int,
     clock: Clock,
-) -> _Result:
-    """Fuses what is aligned."""
-    with clock.step("fuse"):
-        fuser = load()
-        fused = fuse_with_look(
+    in_bands: bool = False,
+) -> Result:
+    """Fuses what is aligned: on another device where that one's memory is too small, if it may."""
+
+    def fuse_on(fuser: Fuser) -> Fused:
+        return fuse_with_look(
             fuser,
             aligned,
             look=settings.look,
             depth=depth,
             slice_size=_slice_size(settings, aligned.crop),
             on_slice=lambda done, total: clock.tell("fuse", done, total),
+            keep_weight_maps=settings.save_maps is not None,
+            in_bands=in_bands,
         )
-    return _Result(fused, alignments, aligned.crop, aligned.ghost_shares, fuser.device)
+
+    with clock.step("load"):
+        fuser = load()
+    warnings: tuple[str, ...] = ()
+    with clock.step("fuse"):
+        try:
+            fused = fuse_on(fuser)
+        except DeviceError:
+            if settings.device != "auto" or fuser.device == "cpu":
+                raise
+            warnings = (f"{fuser.device}: out of memory for this bracket, fused on the CPU",)
+            fuser = load_model(replace(settings, device="cpu"))
+            fused = fuse_on(fuser)
+    crop, shares = aligned.crop, aligned.ghost_shares
+    return Result(fused, alignments, crop, shares, fuser.device, warnings)
 
 
 def _without_pixels(bracket: Bracket) -> Bracket:
@@ -329,69 +373,3 @@ def _slice_size(settings: FuseSettings, crop: Rect) -> int | None:
     if settings.slice_size == "whole":
         return -(-max(crop.height, crop.width) // GRID_PX) * GRID_PX
     return settings.slice_size
-
-
-def _report(
-    output: Output,
-    bracket: Bracket,
-    result: _Result,
-    delivery: deliver.Delivery,
-    *,
-    size: tuple[int, int],
-    settings: FuseSettings,
-    seconds: dict[str, float],
-) -> FuseReport:
-    """What was done."""
-    frames = tuple(_frame_report(bracket, result, index) for index in range(len(bracket.frames)))
-    return FuseReport(
-        output=_name_of(output),
-        profile=delivery.profile,
-        model=settings.model,
-        device=result.device,
-        size=size,
-        reference=frames[bracket.reference].path,
-        frames=frames,
-        crop=result.crop,
-        seconds=seconds,
-        peak_memory_bytes=peak_memory_bytes(),
-        cache_bytes=result.fused.cache_bytes,
-        warnings=(*_warnings(bracket, result, settings=settings), *delivery.warnings),
-    )
-
-
-def _frame_report(bracket: Bracket, result: _Result, index: int) -> FrameReport:
-    """One frame's part of the report."""
-    alignment = result.alignments[index]
-    source = bracket.frames[index].source
-    return FrameReport(
-        path=str(source.path),
-        exposure_time_s=source.exposure.exposure_time_s,
-        f_number=source.exposure.f_number,
-        iso=source.exposure.iso,
-        ev=round(bracket.evs[index], 4),
-        ev_source=bracket.ev_source,
-        transform=tuple(tuple(row) for row in alignment.transform.tolist()),
-        shift_px=round(alignment.shift_px, 3),
-        residual_px=None if alignment.residual_px is None else round(alignment.residual_px, 3),
-        method=alignment.method,
-        ghost_share=round(result.ghost_shares[index], 4),
-    )
-
-
-def _warnings(bracket: Bracket, result: _Result, *, settings: FuseSettings) -> tuple[str, ...]:
-    """All that a user should know, each once, in the order of the steps."""
-    collected = [warning for frame in bracket.frames for warning in frame.warnings]
-    collected += bracket.warnings
-    if settings.align:
-        collected += [
-            f"{frame.source.path}: could not be aligned, left as it is; look for ghosts"
-            for frame, alignment in zip(bracket.frames, result.alignments, strict=True)
-            if alignment.method == "none" and alignment.residual_px is None
-        ]
-    collected += [
-        f"{frame.source.path}: {share:.0%} of it differ from the reference and were replaced; "
-        "look whether the frames show one scene, or leave it out"
-        for frame, share in zip(bracket.frames, result.ghost_shares, strict=True)
-        if share > _SUSPICIOUS_SHARE
-    ]
-    return tuple(dict.fromkeys(collected))

@@ -1,49 +1,30 @@
-"""Finds what moved between the frames of a bracket, and shows it as the reference does.
+"""What moved in the frames of a bracket, and how it is replaced: frames that agree, for any region.
 
-Works outwards from the reference: each frame is compared with its corrected neighbour, whose
-levels are mapped to its exposure. Where the two contradict each other, the frame is given the
-neighbour's content at its own exposure, so that frames agree before anything fuses them. Detection
-and what the fill needs are made once, on the whole picture, reduced; `correct` then serves any
-region at full size. Knows no file, no transform and no network.
+A frame is given the content of the frame that it contradicts, at its own exposure: that one's
+levels mapped to its own, and a drift that continues what the two differ by around the place. So
+whatever fuses the frames sees no ghost, and pixels that did not move keep their bytes. Knows no
+transform and no network; `ghost_search` finds what is described here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mefuse.response import LevelMap, map_levels
-from mefuse.settings import GhostRemoval
+from mefuse.response import LevelMap
 from mefuse.slices import Rect
 
 Bytes = NDArray[np.uint8]
 Plane = NDArray[np.float32]
 Pixels = NDArray[Any]
-Fit = Callable[[Pixels], Pixels]  # brings a map to the size and place of frames
 
 DRIFT_CELLS = 4  # side of a cell of the drift, in pixels of the reduced frames
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """When a contradiction is a ghost. Levels in codes of 255, lengths in px of reduced frames."""
-
-    seed: float
-    reach: float
-    smallest: int
-    grow: int
-
-
-LIMITS: dict[GhostRemoval, Limits] = {
-    "auto": Limits(seed=9.0, reach=2.5, smallest=24, grow=4),
-    "strong": Limits(seed=5.0, reach=1.5, smallest=12, grow=7),
-}
-_BOX = np.ones((3, 3), np.uint8)
+_BAND_ROWS = 64  # filled at once: stays in the processor's cache
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,8 +32,8 @@ class Ghost:
     """What moved in one frame, against the corrected frame `trusted`.
 
     `cover` (h, w) uint8: how much of a pixel is replaced. `decided`, `open` (h', w', 3) float32,
-    codes of 255: what the frame differs from the mapped levels by around what is replaced, where
-    these levels are decided and where they are open.
+    codes of 255: the drift where the trusted frame's levels say what the frame shows, and where
+    they leave it open.
     """
 
     trusted: int
@@ -79,158 +60,107 @@ class Ghosts:
     order: tuple[int, ...]
     factor: int
 
+    def cover(self, k: int, rect: Rect) -> Bytes:
+        """How much of each pixel of a frame is replaced: (h, w) uint8 at `rect`, full size."""
+        ghost = self.found[k]
+        if ghost is None:
+            return np.zeros((rect.height, rect.width), np.uint8)
+        return np.asarray(enlarged(ghost.cover, self.factor, rect), np.uint8)
+
     def correct(self, frames: Sequence[Pixels], rect: Rect) -> list[Pixels]:
         """Frames (h, w, 3) at `rect`, full size, with ghosts replaced.
 
         What did not move keeps its bytes, and a part is the same as that part of the whole.
         """
-        cells = self.factor * DRIFT_CELLS
-        return self._filled(
-            frames,
-            lambda cover: _enlarged(cover, self.factor, rect),
-            lambda drift: _enlarged(drift, cells, rect),
-        )
+        corrected = list(frames)
+        for k, ghost in self._by_trust():
+            cover = self.cover(k, rect)
+            if cover.any():
+                fill = _Fill(ghost, self.factor * DRIFT_CELLS, rect)
+                corrected[k] = _filled(corrected[k], corrected[ghost.trusted], cover, fill)
+        return corrected
 
     def correct_small(self, frames: Sequence[Pixels]) -> list[Pixels]:
         """The whole picture's frames (h, w, 3), reduced to any size, with ghosts replaced."""
-        size = (frames[0].shape[1], frames[0].shape[0])
-        return self._filled(
-            frames,
-            lambda cover: np.asarray(cv2.resize(cover, size, interpolation=cv2.INTER_AREA)),
-            lambda drift: np.asarray(cv2.resize(drift, size, interpolation=cv2.INTER_LINEAR)),
-        )
+        height, width = frames[0].shape[:2]
+        corrected = list(frames)
+        for k, ghost in self._by_trust():
+            cover = _resized(ghost.cover, (height, width), cv2.INTER_AREA)
+            fitted = replace(
+                ghost,
+                decided=_resized(ghost.decided, (height, width), cv2.INTER_LINEAR),
+                open=_resized(ghost.open, (height, width), cv2.INTER_LINEAR),
+            )
+            fill = _Fill(fitted, 1, Rect(0, 0, height, width))
+            corrected[k] = _filled(corrected[k], corrected[ghost.trusted], cover, fill)
+        return corrected
 
-    def _filled(self, frames: Sequence[Pixels], fit_cover: Fit, fit_drift: Fit) -> list[Pixels]:
-        """Frames with ghosts replaced, from the reference outwards."""
-        filled = list(frames)
+    def _by_trust(self) -> Iterator[tuple[int, Ghost]]:
+        """Frames in which something moved, from the reference outwards."""
         for k in self.order:
             ghost = self.found[k]
-            cover = None if ghost is None else fit_cover(ghost.cover)
-            if ghost is None or cover is None or not cover.any():
-                continue
-            drift = fit_drift(ghost.decided), fit_drift(ghost.open)
-            filled[k] = _fill(filled[k], filled[ghost.trusted], cover, ghost.levels, drift)
-        return filled
+            if ghost is not None:
+                yield k, ghost
 
 
-def find_ghosts(
-    frames: Sequence[Bytes], *, reference: int, amount: GhostRemoval, factor: int = 1
-) -> Ghosts:
-    """Finds what moved.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fill:
+    """What a frame would show at `rect`; the ghost's drift has cells of `cell_px`."""
 
-    Args:
-        frames: (h, w, 3) uint8 each, the whole picture, aligned and reduced, darkest first.
-        reference: index of the frame that decides what is where.
-        amount: how much it takes to be a ghost.
-        factor: how many px of the frames to correct are one of these.
-    """
-    corrected = list(frames)
-    found: list[Ghost | None] = [None] * len(frames)
-    order = tuple(_outwards(reference, len(frames)))
-    for k in order:
-        trusted = k + 1 if k < reference else k - 1
-        ghost = _find(corrected[trusted], frames[k], trusted, LIMITS[amount])
-        if ghost is None:
+    ghost: Ghost
+    cell_px: int
+    rect: Rect
+
+    def at(self, trusted: Pixels, top: int, left: int) -> Plane:
+        """Codes of 255 (h, w, 3) at a box of the rect, from the trusted frame's pixels there."""
+        height, width = trusted.shape[:2]
+        box = Rect(self.rect.top + top, self.rect.left + left, height, width)
+        decided = enlarged(self.ghost.decided, self.cell_px, box)
+        fill = enlarged(self.ghost.open, self.cell_px, box) - decided
+        fill *= looked_up(trusted, self.ghost.levels.open)
+        fill += decided
+        fill += looked_up(trusted, self.ghost.levels.centre)
+        return np.asarray(fill, np.float32)
+
+
+def _filled(frame: Pixels, trusted: Pixels, cover: Bytes, fill: _Fill) -> Pixels:
+    """The frame, under the cover as the trusted one shows it at the frame's exposure."""
+    full = np.iinfo(frame.dtype).max
+    filled = frame.copy()
+    for top in range(0, cover.shape[0], _BAND_ROWS):
+        band = cover[top : top + _BAND_ROWS]
+        columns = np.flatnonzero(band.any(0))
+        if len(columns) == 0:
             continue
-        found[k] = ghost
-        corrected[k] = Ghosts(tuple(found), (k,), 1).correct_small(corrected)[k]
-    return Ghosts(tuple(found), order, factor)
+        left, right = int(columns[0]), int(columns[-1]) + 1
+        box = (slice(top, top + _BAND_ROWS), slice(left, right))
+        shown = fill.at(trusted[box], top, left)
+        shown *= np.float32(full / 255)
+        old = frame[box].astype(np.float32)
+        shown -= old
+        shown *= band[:, left:right, None] * np.float32(1 / 255)
+        shown += old
+        np.rint(shown, out=shown)
+        filled[box] = shown.clip(0, full)
+    return filled
 
 
-def _outwards(reference: int, count: int) -> Iterator[int]:
-    """The other frames, nearest exposure first on either side."""
-    yield from range(reference - 1, -1, -1)
-    yield from range(reference + 1, count)
+def looked_up(pixels: Pixels, table: Plane) -> Plane:
+    """Pixels (h, w, 3) of 8 or 16 bits through a table of 256 levels per channel: (h, w, 3)."""
+    if pixels.dtype == np.uint8:
+        rows = np.ascontiguousarray(table.T[None])
+        return np.asarray(cv2.LUT(np.ascontiguousarray(pixels), rows), np.float32)
+    fine = np.linspace(0, 255, 65536)
+    tables = [np.interp(fine, np.arange(256), row).astype(np.float32) for row in table]
+    return np.stack([tables[c][pixels[..., c]] for c in range(3)], -1)
 
 
-def _find(trusted: Bytes, frame: Bytes, index: int, limits: Limits) -> Ghost | None:
-    """The ghost of a frame against a trusted one; None where nothing moved."""
-    least, most = cv2.erode(trusted, _BOX), cv2.dilate(trusted, _BOX)
-    levels = map_levels(trusted, frame, flat=cv2.subtract(most, least))
-    excess = _excess(np.asarray(least), np.asarray(most), frame, levels)
-    moved = _moved(excess, limits)
-    if not moved.any():
-        return None
-    cover = _soft(moved, limits.grow)
-    decided, undecided = _drift(trusted, frame, levels, cover)
-    return Ghost(index, levels, cover, decided, undecided)
+def _resized(plane: Pixels, size: tuple[int, int], interpolation: int) -> Pixels:
+    """To (height, width)."""
+    return np.asarray(cv2.resize(plane, size[::-1], interpolation=interpolation))
 
 
-def _excess(least: Bytes, most: Bytes, frame: Bytes, levels: LevelMap) -> Plane:
-    """By how much a frame leaves what the trusted one around allows: (h, w), codes."""
-    low = cv2.LUT(least, _table(np.floor(levels.low)))
-    high = cv2.LUT(most, _table(np.ceil(levels.high)))
-    off = cv2.max(cv2.subtract(frame, high), cv2.subtract(low, frame))
-    strongest = cv2.max(cv2.max(off[..., 0], off[..., 1]), off[..., 2])
-    return np.asarray(cv2.GaussianBlur(strongest.astype(np.float32), (5, 5), 0), np.float32)
-
-
-def _table(levels: Plane) -> Bytes:
-    """A level table per channel as cv2.LUT takes it: (1, 256, 3) uint8."""
-    return np.ascontiguousarray(levels.T[None]).astype(np.uint8)
-
-
-def _moved(excess: Plane, limits: Limits) -> Bytes:
-    """Where something moved: connected places above `reach` that hold one above `seed`."""
-    seeds = excess > limits.seed
-    if not seeds.any():
-        return np.zeros(excess.shape, np.uint8)
-    weak = (excess > limits.reach).astype(np.uint8)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(weak, connectivity=8)
-    large = stats[:, cv2.CC_STAT_AREA] >= limits.smallest
-    kept = np.zeros(count, np.uint8)
-    kept[np.unique(labels[seeds])] = 1
-    kept[0] = 0
-    return np.asarray((kept * large)[labels], np.uint8)
-
-
-def _soft(moved: Bytes, grow: int) -> Bytes:
-    """Closed, grown and feathered: 255 where something moved, 0 away from it."""
-    side = 2 * grow + 1
-    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    closed = cv2.morphologyEx(moved * np.uint8(255), cv2.MORPH_CLOSE, disk)
-    grown = cv2.dilate(closed, disk)
-    return np.asarray(cv2.blur(grown, (5, 5)), np.uint8)
-
-
-def _drift(trusted: Bytes, frame: Bytes, levels: LevelMap, cover: Bytes) -> tuple[Plane, Plane]:
-    """What a frame differs from the mapped levels by, continued under the cover."""
-    mapped = cv2.LUT(trusted, np.ascontiguousarray(levels.centre.T[None]))
-    undecided = cv2.LUT(trusted, np.ascontiguousarray(levels.open.T[None]))
-    free = (cover == 0).astype(np.float32)[..., None]
-    difference = frame - mapped
-    return (
-        _continued(difference, free * (1 - undecided)),
-        _continued(difference, free * undecided),
-    )
-
-
-def _continued(values: Plane, weights: Plane) -> Plane:
-    """Weighted means over cells; where there is no weight, from the cells around (pull-push)."""
-    height, width = (-(-side // DRIFT_CELLS) for side in values.shape[:2])
-    size = (width, height)
-    return _pull_push(_area(values * weights, size), _area(weights, size))
-
-
-def _pull_push(sums: Plane, weights: Plane) -> Plane:
-    """sums / weights, from ever larger surroundings where there is little weight."""
-    height, width = sums.shape[:2]
-    if max(height, width) <= 2:
-        total = weights.mean((0, 1))
-        return np.broadcast_to(sums.mean((0, 1)) / np.maximum(total, 1e-6), sums.shape).copy()
-    size = ((width + 1) // 2, (height + 1) // 2)
-    around = _pull_push(_area(sums, size), _area(weights, size))
-    wide = np.asarray(cv2.resize(around, (width, height), interpolation=cv2.INTER_LINEAR))
-    weak = np.float32(0.05)
-    return np.asarray((sums + weak * wide) / (weights + weak), np.float32)
-
-
-def _area(values: Plane, size: tuple[int, int]) -> Plane:
-    """Means over cells; `size` is (width, height)."""
-    return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA), np.float32)
-
-
-def _enlarged(plane: NDArray[Any], factor: int, rect: Rect) -> NDArray[Any]:
+def enlarged(plane: Pixels, factor: int, rect: Rect) -> Pixels:
     """The part of a plane, enlarged by `factor`, that lies at `rect`; its border repeated."""
     if factor == 1:
         return plane[rect.top : rect.bottom, rect.left : rect.right]
@@ -243,39 +173,3 @@ def _enlarged(plane: NDArray[Any], factor: int, rect: Rect) -> NDArray[Any]:
     )
     y, x = rect.top - top * factor, rect.left - left * factor
     return np.asarray(large[y : y + rect.height, x : x + rect.width])
-
-
-def _fill(
-    frame: Pixels,
-    trusted: Pixels,
-    cover: Bytes,
-    levels: LevelMap,
-    drift: tuple[Plane, Plane],
-) -> NDArray[Any]:
-    """The frame, under the cover as the trusted one shows it at the frame's exposure."""
-    rows, columns = (np.flatnonzero(cover.any(axis)) for axis in (1, 0))
-    box = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-    centre, undecided = (_looked_up(trusted[box], table) for table in (levels.centre, levels.open))
-    decided, free = drift[0][box], drift[1][box]
-    fill = centre + decided + undecided * (free - decided)
-    share = cover[box][..., None] * np.float32(1 / 255)
-    top = np.iinfo(frame.dtype).max
-    fill = fill.clip(0, 255) * np.float32(top / 255)
-    under = frame[box].astype(np.float32)
-    replaced = frame.copy()
-    replaced[box] = np.rint(under + share * (fill - under)).astype(frame.dtype)
-    return replaced
-
-
-def _looked_up(pixels: NDArray[Any], table: Plane) -> Plane:
-    """Pixels (h, w, 3) of 8 or 16 bits through a table of 256 levels per channel."""
-    if pixels.dtype == np.uint8:
-        return np.asarray(
-            cv2.LUT(np.ascontiguousarray(pixels), np.ascontiguousarray(table.T[None])), np.float32
-        )
-    fine = np.linspace(0, 255, 65536)
-    channels = [
-        np.interp(fine, np.arange(256), table[c]).astype(np.float32)[pixels[..., c]]
-        for c in range(3)
-    ]
-    return np.stack(channels, -1)

@@ -1,4 +1,4 @@
-"""What a JPEG XL picture's own header says of its colours. A leaf.
+"""What a JPEG XL picture's own header says of its colours and its size. A leaf.
 
 The decoder at hand gives pixels and no profile, so the few bits that name a colour space are read
 here; a profile in the compressed stream itself is not.
@@ -14,6 +14,8 @@ LINEAR = 8  # transfer of ITU-T H.273
 _SRGB = (1, 13)
 _PRIMARIES = {1: 1, 9: 9, 11: 12}  # JPEG XL's names -> ITU-T H.273's
 _RGB, _D65 = 0, 1
+# Width to height; 0: the width is told.
+_RATIOS = ((0, 0), (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 
 
 class _Bits:
@@ -60,13 +62,13 @@ def colours(codestream: bytes) -> tuple[int, int] | None:
 
 
 def _colours(bits: _Bits) -> tuple[int, int] | None:
-    _skip_size(bits)
+    _size(bits)
     if bits.take(1):  # everything as by default
         return _SRGB
     if bits.take(1):  # more than pixels
         bits.take(3)  # orientation: the decoder applies it
         if bits.take(1):
-            _skip_size(bits)
+            _size(bits)
         if bits.take(1) or bits.take(1):  # a preview, or several frames
             return None
     if bits.take(1):  # floating point
@@ -94,15 +96,28 @@ def _named(bits: _Bits) -> tuple[int, int] | None:
     return primaries, bits.enum()
 
 
-def _skip_size(bits: _Bits) -> None:
+def size(codestream: bytes) -> tuple[int, int] | None:
+    """Gives (height, width) as stored; None where the header is cut off.
+
+    Args:
+        codestream: from its signature on; its first few bytes are enough.
+    """
+    if not codestream.startswith(_SIGNATURE):
+        return None
+    try:
+        return _size(_Bits(codestream[2:_HEADER_BYTES]))
+    except ValueError:
+        return None
+
+
+def _size(bits: _Bits) -> tuple[int, int]:
     small = bits.take(1)
 
-    def side() -> None:
+    def side() -> int:
         if small:
-            bits.take(5)
-        else:
-            bits.choice((1, 9), (1, 13), (1, 18), (1, 30))
+            return 8 * (bits.take(5) + 1)
+        return bits.choice((1, 9), (1, 13), (1, 18), (1, 30))
 
-    side()
-    if not bits.take(3):  # no ratio, so the width follows
-        side()
+    height = side()
+    across, down = _RATIOS[bits.take(3)]
+    return height, side() if across == 0 else height * across // down

@@ -24,10 +24,12 @@ from mefuse.settings import LookPreset, LookSettings
 
 Values = NDArray[np.float64]
 Curve = NDArray[np.float32]
+Tint = NDArray[np.uint16]
 
 # Contrast and saturation of each preset, joined with the controls. Vivid: chosen by eye.
 PRESETS: dict[LookPreset, tuple[float, float]] = {"natural": (0.0, 0.0), "vivid": (0.3, 0.35)}
 SERIES_LIMIT_EV = 1.5  # no bracket of a series is made lighter or darker by more
+TINT_LIMIT_EV = 0.7  # nor redder or bluer; chosen by eye
 # Of what luma gains or loses for the series, colour follows by this power. Models give a place much
 # the same colour in whatever key they give its luma, so 1 sets neighbours' colours apart: measured,
 # their chroma steps by 0.0022 with 1, 0.0007 with 0.35, 0.0004 with 0.1 and 0.2, 0.0006 with 0.
@@ -49,13 +51,15 @@ _STRIP_PIXELS = 2**18  # of a strip; its planes stay in the cache
 class Rendering:
     """What is done to the pixels of one picture; see `LookSettings`.
 
-    `series_ev` brings it to the key of its series, before all else.
+    `tint_ev`, stops of red and of blue, and then `series_ev` bring it to the colours and the key of
+    its series, before all else.
     """
 
     exposure_ev: float = 0.0
     contrast: float = 0.0
     saturation: float = 0.0
     series_ev: float = 0.0
+    tint_ev: tuple[float, float] = (0.0, 0.0)
 
     @property
     def is_neutral(self) -> bool:
@@ -75,6 +79,7 @@ def choose_rendering(settings: LookSettings, *, key_ev: float | None = None) -> 
         min(contrast + settings.contrast, 1.0),
         min((1 + saturation) * (1 + settings.saturation) - 1, 1.0),  # -1 is gray in any preset
         shift,
+        settings.series_tint_ev,
     )
 
 
@@ -95,7 +100,9 @@ def measure_key(fused: NDArray[Any], reference: NDArray[Any]) -> float:
     return float(np.median(stops))
 
 
-def apply_look(pixels: NDArray[Any], rendering: Rendering, *, depth: int) -> NDArray[Any]:
+def apply_look(
+    pixels: NDArray[Any], rendering: Rendering, *, depth: int, top: int = 0
+) -> NDArray[Any]:
     """Renders a picture.
 
     Args:
@@ -103,6 +110,7 @@ def apply_look(pixels: NDArray[Any], rendering: Rendering, *, depth: int) -> NDA
             smooth sky must not band.
         rendering: what to do.
         depth: 8 or 16 bits of the result, dithered where that is fewer.
+        top: the row of the picture at which `pixels` begins, for pictures in parts.
 
     Returns:
         uint8 or uint16; the same array where there is nothing to do.
@@ -111,16 +119,34 @@ def apply_look(pixels: NDArray[Any], rendering: Rendering, *, depth: int) -> NDA
         Strips on all cores; beside the result it holds a strip in float32 per core.
     """
     if rendering.is_neutral:
-        return to_depth(pixels, depth)
+        return to_depth(pixels, depth, top=top)
     dtype = np.uint8 if depth == 8 else np.uint16
     rendered = pixels if pixels.dtype == dtype else np.empty(pixels.shape, dtype)
     height, width = pixels.shape[:2]
-    render = partial(_render_rows, pixels, rendered, _curves(rendering), rendering.saturation)
+    render = partial(
+        _render_rows, pixels, rendered, _curves(rendering), rendering.saturation, top=top
+    )
     each = max(_STRIP_PIXELS // width, 1)
     strips = [slice(top, min(top + each, height)) for top in range(0, height, each)]
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         list(pool.map(render, strips))
     return rendered
+
+
+def in_series(points: Values, *, series_ev: float, tint_ev: tuple[float, float]) -> Values:
+    """A few pixels as `apply_look` brings them to their series, but for the border of the gamut.
+
+    Args:
+        points: (P, 3) RGB, sRGB-encoded, 0..1.
+        series_ev: as of a Rendering.
+        tint_ev: as of a Rendering.
+    """
+    red, green, blue = points.T
+    tinted = np.stack((_exposed(red, tint_ev[0]), green, _exposed(blue, tint_ev[1])), 1)
+    luma = (tinted @ np.array(LUMA))[:, np.newaxis]
+    keyed = _exposed(luma, series_ev)
+    follow = (keyed / np.maximum(luma, 1e-6)) ** SERIES_FOLLOW
+    return np.asarray(np.clip(keyed + (tinted - luma) * follow, 0, 1))
 
 
 def tone_curve(rendering: Rendering, luma: Values) -> Values:
@@ -138,36 +164,72 @@ def _exposed(luma: Values, stops: float) -> Values:
     return _encoded(factor * light / (1 + (factor**_BEND - 1) * light**_BEND) ** (1 / _BEND))
 
 
-def _curves(rendering: Rendering) -> tuple[Curve, Curve]:
-    """For every code of 16 bits of luma: the code after rendering, and what colour follows by."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Curves:
+    """For every code of 16 bits: of luma, the code after rendering and what colour follows by.
+
+    `tints` are for red and blue, before that; None: they stay.
+    """
+
+    luma: Curve
+    follow: Curve
+    tints: tuple[Tint, Tint] | None
+
+
+def _curves(rendering: Rendering) -> _Curves:
+    """What the rendering does to every code."""
     luma = np.arange(_CODES) / (_CODES - 1)
     rendered = np.clip(tone_curve(rendering, luma), 0, 1)
     in_key = _exposed(luma, rendering.series_ev)
     follow = np.ones_like(luma)
     follow[1:] = rendered[1:] / in_key[1:] * (in_key[1:] / luma[1:]) ** SERIES_FOLLOW
     follow[0] = follow[1]
-    return (rendered * (_CODES - 1)).astype(np.float32), follow.astype(np.float32)
+    to_code = (rendered * (_CODES - 1)).astype(np.float32)
+    return _Curves(to_code, follow.astype(np.float32), _tints(rendering))
+
+
+def _tints(rendering: Rendering) -> tuple[Tint, Tint] | None:
+    """For every code of red and of blue: the code after tinting.
+
+    Black and white stay, so that no light that is white gets a colour.
+    """
+    if rendering.tint_ev == (0.0, 0.0):
+        return None
+    codes = np.arange(_CODES) / (_CODES - 1)
+    red, blue = (
+        (np.clip(_exposed(codes, stops), 0, 1) * (_CODES - 1)).round().astype(np.uint16)
+        for stops in rendering.tint_ev
+    )
+    return red, blue
 
 
 def _render_rows(
     pixels: NDArray[Any],
     rendered: NDArray[Any],
-    curves: tuple[Curve, Curve],
+    curves: _Curves,
     saturation: float,
     rows: slice,
+    *,
+    top: int,
 ) -> None:
     """Renders some rows."""
     deep = to_depth(pixels[rows], 16)
+    if curves.tints is not None:
+        to_red, to_blue = curves.tints
+        red, green, blue = cv2.split(deep)
+        deep = np.asarray(cv2.merge((to_red[red], green, to_blue[blue])))
     luma = np.asarray(cv2.cvtColor(deep, cv2.COLOR_RGB2GRAY))  # rounded: a look-up needs a code
-    target, follow = (curve[luma] for curve in curves)
-    red, blue = (
+    follow = curves.follow[luma]
+    reds, blues = (
         np.asarray(cv2.subtract(cv2.extractChannel(deep, k), luma, dtype=cv2.CV_32F), np.float32)
         for k in (0, 2)
     )
-    red *= follow
-    blue *= follow
-    fresh = to_pixels(target, (red, blue), full=_CODES - 1.0, depth=16, saturation=saturation)
-    rendered[rows] = to_depth(fresh, 8 if rendered.dtype == np.uint8 else 16, top=rows.start)
+    reds *= follow
+    blues *= follow
+    fresh = to_pixels(
+        curves.luma[luma], (reds, blues), full=_CODES - 1.0, depth=16, saturation=saturation
+    )
+    rendered[rows] = to_depth(fresh, 8 if rendered.dtype == np.uint8 else 16, top=top + rows.start)
 
 
 def _sampled(pixels: NDArray[Any]) -> NDArray[np.float32]:

@@ -6,6 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+_OPENCV_NO_MEMORY = -4  # cv2.error.code: StsNoMem
+
 
 def peak_memory_bytes() -> int | None:
     """The largest resident memory of this process so far; None where the system does not tell.
@@ -52,3 +54,10 @@ def machine_memory_bytes() -> int | None:
     limit = Path("/sys/fs/cgroup/memory.max")
     text = limit.read_text().strip() if limit.exists() else "max"
     return min(memory, int(text)) if text.isdigit() else memory
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out: Python's, numpy's, OpenCV's or a GPU's."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's
+        return True
+    return getattr(error, "code", None) == _OPENCV_NO_MEMORY

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mefuse import exif_copy, xmp
+from mefuse.bands import Bands
 from mefuse.depth import to_depth
 from mefuse.frames import Frame, Metadata
 from mefuse.words import readable
@@ -53,7 +54,7 @@ class Making:
 
 def metadata_of_fused(
     reference: Frame,
-    pixels: NDArray[Any],
+    pixels: NDArray[Any] | Bands,
     *,
     making: Making,
     icc: bytes | None,
@@ -64,7 +65,8 @@ def metadata_of_fused(
 
     Args:
         reference: whose metadata it is.
-        pixels: (H, W, 3) uint8 or uint16, fused; for its size and the thumbnail.
+        pixels: (H, W, 3) uint8 or uint16, fused; for its size and the thumbnail, which a picture in
+            bands has not.
         making: for the history.
         icc: the profile that the pixels are in.
         is_srgb: whether that is sRGB.
@@ -74,11 +76,10 @@ def metadata_of_fused(
         return Metadata(icc=icc)
     height, width = pixels.shape[:2]
     without_gps = strip == "gps"
+    small = None if isinstance(pixels, Bands) else thumbnail(pixels)
     block = exif_copy.finished(
         reference.metadata.exif,
-        exif_copy.Corrections(
-            width, height, making.software, is_srgb, thumbnail(pixels), without_gps
-        ),
+        exif_copy.Corrections(width, height, making.software, is_srgb, small, without_gps),
         exposure=reference.source.exposure,
     )
     corrections = xmp.Corrections(width, height, making.software, making.note, without_gps)

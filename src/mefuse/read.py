@@ -21,17 +21,30 @@ from numpy.typing import NDArray
 
 from mefuse import colour, containers, exif
 from mefuse.bracket import assemble
-from mefuse.decode import decode, upright
+from mefuse.decode import check_header, decode, open_tiff_regions, upright
 from mefuse.errors import InputError, ReadError
 from mefuse.exposure import Luma, luma_small
 from mefuse.frames import Bracket, Exposure, Frame, Source
-from mefuse.settings import RawSettings
+from mefuse.settings import MAX_MEGAPIXELS, RawSettings
 
 _RAW_DEFAULTS = RawSettings()
 
 
-def read_frame(source: Source, *, raw: RawSettings = _RAW_DEFAULTS) -> Frame:
+def read_frame(
+    source: Source,
+    *,
+    raw: RawSettings = _RAW_DEFAULTS,
+    by_regions: bool = False,
+    max_megapixels: float = MAX_MEGAPIXELS,
+) -> Frame:
     """Reads one frame.
+
+    Args:
+        source: which.
+        raw: how a raw file is developed; no other file cares.
+        by_regions: whether the pixels of a large TIFF may stay in the file: what only slices like
+            an array then stands for them.
+        max_megapixels: a frame whose header claims more is refused, unless it stays in its file.
 
     Returns:
         A Frame whose pixels are (H, W, 3) uint8 or uint16 RGB, upright. Gray becomes three equal
@@ -45,16 +58,23 @@ def read_frame(source: Source, *, raw: RawSettings = _RAW_DEFAULTS) -> Frame:
         from mefuse.raw.develop import render  # loads LibRaw: only for those who have raw files
         from mefuse.raw.rendering import plan_rendering
 
-        plan = plan_rendering([source], settings=raw)
+        plan = plan_rendering([source], settings=raw, max_megapixels=max_megapixels)
         frame = render(plan.sources[0], plan.rendering)
         return replace(frame, warnings=(*plan.warnings, *frame.warnings))
+    if by_regions and (large := _in_its_file(source)) is not None:
+        return large
     name = str(source.path)
     try:
-        data = source.path.read_bytes()
+        with source.path.open("rb") as file:
+            check_header(file, name, max_megapixels=max_megapixels)
+            file.seek(0)
+            data = file.read()
+    except ReadError:
+        raise
     except OSError as err:
         reason = (err.strerror or str(err)).lower()
         raise ReadError(f"{name}: cannot be read ({reason}); check the file") from err
-    decoded = decode(data, name)
+    decoded = decode(data, name, max_megapixels=max_megapixels)
     metadata = containers.read_metadata(io.BytesIO(data))
     turn = decoded.orientation or exif.read_orientation(metadata.exif)
     meant = colour.interpreted(upright(decoded.pixels, turn), metadata, name)
@@ -63,11 +83,34 @@ def read_frame(source: Source, *, raw: RawSettings = _RAW_DEFAULTS) -> Frame:
     return Frame(source, meant.pixels, metadata, warnings, stored_icc=meant.stored_icc)
 
 
+def _in_its_file(source: Source) -> Frame | None:
+    """A frame whose pixels stay in its file; None where they cannot, or need not.
+
+    They cannot where they have to be turned, or their colours changed, before they are fused.
+    """
+    opened = open_tiff_regions(source.path)
+    if opened is None:
+        return None
+    with source.path.open("rb") as file:
+        metadata = containers.read_metadata(file)
+    if exif.read_orientation(metadata.exif) != 1:
+        return None
+    pixels = opened.pixels
+    sample = np.asarray(pixels[:1, :1])
+    meant = colour.interpreted(sample, metadata, str(source.path))
+    if meant.pixels is not sample:
+        return None
+    warnings = (*opened.warnings, *meant.warnings)
+    return Frame(source, pixels, replace(metadata, icc=meant.icc), warnings)
+
+
 def read_bracket(
     sources: Sequence[Source],
     *,
     reference: int | None = None,
     raw: RawSettings = _RAW_DEFAULTS,
+    by_regions: bool = False,
+    max_megapixels: float = MAX_MEGAPIXELS,
     on_frame: Callable[[int], None] | None = None,
 ) -> Bracket:
     """Reads the frames of one scene and puts them in canonical order, darkest first.
@@ -79,6 +122,8 @@ def read_bracket(
         sources: two or more, of one size; all raw files, of one camera, or none.
         reference: index into `sources`.
         raw: how raw files are developed; no other file cares.
+        by_regions: see `read_frame`.
+        max_megapixels: see `read_frame`.
         on_frame: called with the number of frames read so far, from the calling thread.
 
     Returns:
@@ -97,8 +142,15 @@ def read_bracket(
     _check_count([str(source.path) for source in sources], reference)
     _check_kinds(sources)
     if sources[0].is_raw:
-        return _read_raw(sources, reference=reference, settings=raw, on_frame=on_frame)
-    frames, lumas = _in_threads(read_frame, sources, os.cpu_count() or 1, on_frame)
+        return _read_raw(
+            sources,
+            reference=reference,
+            settings=raw,
+            max_megapixels=max_megapixels,
+            on_frame=on_frame,
+        )
+    read_one = partial(read_frame, by_regions=by_regions, max_megapixels=max_megapixels)
+    frames, lumas = _in_threads(read_one, sources, os.cpu_count() or 1, on_frame)
     bracket = assemble(frames, lumas=lumas, reference=reference)
     if replace(raw, space="srgb", profile=None) == _RAW_DEFAULTS:
         return bracket
@@ -111,6 +163,7 @@ def _read_raw(
     *,
     reference: int | None,
     settings: RawSettings,
+    max_megapixels: float,
     on_frame: Callable[[int], None] | None,
 ) -> Bracket:
     """A bracket of raw files, all developed as suits its reference.
@@ -121,7 +174,9 @@ def _read_raw(
     from mefuse.raw.develop import render, workers_for
     from mefuse.raw.rendering import plan_rendering
 
-    plan = plan_rendering(sources, reference=reference, settings=settings)
+    plan = plan_rendering(
+        sources, reference=reference, settings=settings, max_megapixels=max_megapixels
+    )
     workers, threads = workers_for(plan)
     read_one = partial(render, rendering=plan.rendering, threads=threads)
     frames, lumas = _in_threads(read_one, plan.sources, workers, on_frame)
@@ -130,7 +185,13 @@ def _read_raw(
     if reference is None and plan.decided and chosen != plan.sources[plan.reference]:
         at = plan.sources.index(chosen)
         del frames, bracket
-        return _read_raw(sources, reference=at, settings=settings, on_frame=on_frame)
+        return _read_raw(
+            sources,
+            reference=at,
+            settings=settings,
+            max_megapixels=max_megapixels,
+            on_frame=on_frame,
+        )
     return replace(bracket, warnings=(*plan.warnings, *bracket.warnings))
 
 

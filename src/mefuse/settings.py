@@ -11,6 +11,7 @@ from typing import Literal
 Depth = Literal[8, 10, 12, 16]
 OutputProfile = Literal["keep", "srgb", "p3", "adobe-rgb", "prophoto"]
 Strip = Literal["gps", "all"]
+Compression = Literal["none", "fast", "small", "zstd"]
 GhostRemoval = Literal["off", "auto", "strong"]
 WhiteBalance = Literal["camera", "auto", "daylight"] | tuple[float, float, float]
 LookPreset = Literal["natural", "vivid"]
@@ -34,6 +35,10 @@ class RawSettings:
     profile: bytes | None = None  # ICC profile of `space`; None only for sRGB
 
 
+# The largest frame that is decoded: twice a camera's 150, and what one makes that shifts its sensor
+# (400), fit; a bracket of three such takes 4.5 GB.
+MAX_MEGAPIXELS = 500.0
+
 # How far each control of the look goes to either side of 0.
 EXPOSURE_LIMIT_EV = 2.0
 CONTRAST_LIMIT = SATURATION_LIMIT = 1.0
@@ -49,6 +54,7 @@ class LookSettings:
     saturation: float = 0.0  # -1 gray .. 1 about twice as colourful
     # Stops by which every bracket of a series is lighter than its reference; None: it stands alone.
     series_key_ev: float | None = None
+    series_tint_ev: tuple[float, float] = (0.0, 0.0)  # stops of red and of blue, for a series
 
     @property
     def is_neutral(self) -> bool:
@@ -64,17 +70,21 @@ class FuseSettings:
     reference: int | None = None  # index into the frames as given; None: chosen from the pixels
     align: bool = True
     crop: bool = True
-    ghost: GhostRemoval = "off"  # how readily what moved is replaced
+    ghost: GhostRemoval = "auto"  # how readily what moved is replaced
     device: str = "auto"  # auto | cpu | cuda | cuda:N
     slice_size: int | Literal["whole"] | None = None  # px, of 64s; None: chosen by the model
     depth: Depth | None = None  # None: more than 8 where a frame and the format have it
     format: str | None = None  # None: by the output's extension
     quality: int = 95  # of the lossy formats, 1..100
+    compression: Compression = "fast"  # of PNG and TIFF, both without loss
     output_profile: OutputProfile = "keep"  # the reference's, or a standard one
     strip: Strip | None = None  # metadata to leave out: positions, or all
     layers: bool = False  # TIFF: the aligned frames as further pages
     save_aligned: str | None = None  # a folder for the aligned frames
+    save_maps: str | None = None  # a folder for weight maps and ghost masks
     overwrite: bool = False
+    max_megapixels: float = MAX_MEGAPIXELS  # a frame whose header claims more is refused
+    strict: bool = False  # refuse a bracket that may be wrong, where else there is a warning
     raw: RawSettings = RawSettings()
     look: LookSettings = LookSettings()
 

@@ -13,6 +13,7 @@ file but the model's weights by name.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,8 +22,10 @@ from numpy.typing import NDArray
 
 from mefuse import weights
 from mefuse.aligned import Aligned
+from mefuse.bands import Bands
 from mefuse.cache import AttentionCache, Bits
 from mefuse.device import resolve_device
+from mefuse.errors import ResultError
 from mefuse.grid import (
     BANDS,
     COARSE_OVERLAP_PX,
@@ -39,12 +42,17 @@ from mefuse.grid import (
 from mefuse.host.backend import HostBackend
 from mefuse.models import Fused
 from mefuse.models.ipl_config import Region
+from mefuse.scratch import Scratch
 from mefuse.slices import GRID_PX, Rect, even_slices_of, slices_of
+from mefuse.slicework import SliceWork
 from mefuse.trust import ColourTrust
 
 PREFILL_PX = 512  # longest side of the small bracket: enough to see the scene, 0.02 s on two cores
 SLICE_PX = 512  # a slice of three frames and its arithmetic take about 30 MB
 PREFILL_MULTIPLE_PX = 32  # its sides: two cells of the network, pooled by two
+BAND_BYTES = 64 * 2**20  # of a band of the fused picture: 21 megapixels of 8 bits
+REST_SLICES = 32  # after so many, arrays in files give their memory back
+OVERFLOWED = "half precision overflowed, fused again in float32"
 DECODE_FACTOR = 5  # features are 64 times fewer than pixels, and need a wider overlap
 
 Array = Any  # of the backend: numpy's on the CPU, torch's on a GPU
@@ -64,8 +72,11 @@ class Backend(Protocol):
     def overlap_px(self) -> int:
         """Pixels around a region that the network's maps depend on."""
 
-    def empty(self, shape: tuple[int, ...]) -> Array:
-        """A grid to be filled."""
+    def fits(self, slice_px: int, count: int) -> bool:
+        """Whether there is room for slices of that side of so many frames, as many as at once."""
+
+    def empty(self, shape: tuple[int, ...], scratch: Scratch) -> Array:
+        """A grid to be filled; in host memory, of what `scratch` gives."""
 
     def to_host(self, grid: Array) -> NDArray[np.float32]:
         """A grid (..., h, w) of one bracket, in host memory."""
@@ -109,6 +120,12 @@ class Backend(Protocol):
     ) -> NDArray[Any]:
         """The fused pixels (H, W, 3) of a region of that depth, from frames as for `glimpse`."""
 
+    def is_finite(self, coarse: Array, maps: Maps[Array]) -> bool:
+        """Whether the coarse bands and the maps are all finite numbers."""
+
+    def in_float32(self) -> Backend | None:
+        """The same network in float32; None where it computes in that already."""
+
     def each(self, work: Callable[[Rect], None], slices: Iterable[Rect]) -> Iterator[None]:
         """Runs `work` on every slice, in any order; yields when one more is done."""
 
@@ -140,26 +157,66 @@ class NetworkFuser:
         slice_size: int | None,
         on_slice: Callable[[int, int], None] | None,
         keep_weight_maps: bool = False,
+        in_bands: bool = False,
     ) -> Fused:
         """Fuses a bracket; see `models.Fuser`."""
-        size = slice_size or SLICE_PX
+        size = slice_size or self._fitting_px(len(bracket.frames))
         whole = (bracket.padded.height, bracket.padded.width)
         slices = list(slices_of(*whole, size))
         wide = list(even_slices_of(*whole, size * DECODE_FACTOR))
-        tell = _counter(on_slice, 2 * len(slices) + len(wide))
+        run = _Run(SliceWork(self.device, size), on_slice, 2 * len(slices) + len(wide))
         cache: AttentionCache[Array] = AttentionCache(bits=self._cache_bits)
         self._prefill(bracket, cache)
-        seen = self._glimpse(bracket, slices, tell)
+        seen = self._glimpse(bracket, slices, run)
+        bracket.rest()
         pyramid = self._backend.build_pyramid(seen.luma)
-        maps = self._decode(seen, pyramid, wide, cache, tell)
-        self._trust_colours(maps, seen, bracket)
+        trust = self._trust(seen, rounding=1 / np.iinfo(bracket.frames[0].dtype).max)
+        maps = self._decode((seen, trust), pyramid, wide, cache, run)
         coarse = self._backend.blend_coarse(pyramid, maps)
+        if not self._backend.is_finite(coarse, maps):
+            again = self._in_float32()
+            fused = again.fuse(
+                bracket, depth=depth, slice_size=slice_size, on_slice=on_slice,
+                keep_weight_maps=keep_weight_maps, in_bands=in_bands,
+            )  # fmt: skip
+            return replace(fused, warnings=(*fused.warnings, OVERFLOWED))
         kept = None
         if keep_weight_maps:
             kept = self._backend.weight_maps(seen.energies, pyramid, maps)
         del seen, pyramid
-        pixels = self._blend(bracket, slices, (coarse, maps), depth, tell)
-        return Fused(pixels, cache.nbytes, size, kept)
+        run.scratch.rest()
+        dtype = np.dtype(np.uint8 if depth == 8 else np.uint16)
+        bands = Bands(
+            (bracket.crop.height, bracket.crop.width, 3),
+            dtype,
+            lambda: self._blend(bracket, slices, (coarse, maps), dtype, run),
+        )
+        if in_bands:
+            return Fused(np.empty((0, 0, 3), dtype), cache.nbytes, size, kept, bands, run.work)
+        return Fused(bands.whole(), cache.nbytes, size, kept, work=run.work)
+
+    def _fitting_px(self, count: int) -> int:
+        """The slices' side for so many frames, by what is free on the device."""
+        size = SLICE_PX
+        while size > GRID_PX and not self._backend.fits(size + 2 * OVERLAP_PX, count):
+            size //= 2
+        return size
+
+    def _in_float32(self) -> NetworkFuser:
+        """The same network without half precision, whose numbers end at 65,504.
+
+        Raises:
+            ResultError: it was float32 that gave no numbers.
+        """
+        deeper = self._backend.in_float32()
+        if deeper is None:
+            raise ResultError(
+                f"the model {self.name} gave no numbers for this bracket, nothing was written; "
+                "try --model mertens"
+            )
+        return NetworkFuser(
+            self.name, deeper, cache_bits=self._cache_bits, prefill_px=self._prefill_px
+        )
 
     def _prefill(self, bracket: Aligned, cache: AttentionCache[Array]) -> None:
         """Shows the network the whole bracket, small."""
@@ -168,16 +225,14 @@ class NetworkFuser:
         energies = self._backend.build_pyramid(seen.luma).within(everything(seen.luma))
         self._backend.prefill(seen, energies, cache)
 
-    def _glimpse(
-        self, bracket: Aligned, slices: Sequence[Rect], tell: Callable[[], None]
-    ) -> Glimpse[Array]:
+    def _glimpse(self, bracket: Aligned, slices: Sequence[Rect], run: _Run) -> Glimpse[Array]:
         """What is kept of the whole picture, on the grid of 8 px."""
         count = len(bracket.frames)
         shape = (bracket.padded.height // GRID, bracket.padded.width // GRID)
         whole = Glimpse(
-            self._backend.empty((count, 3, *shape)),
-            self._backend.empty((count, *shape)),
-            self._backend.empty((count, FINE, *shape)),
+            self._backend.empty((count, 3, *shape), run.scratch),
+            self._backend.empty((count, *shape), run.scratch),
+            self._backend.empty((count, FINE, *shape), run.scratch),
         )
 
         def glimpse_slice(rect: Rect) -> None:
@@ -188,22 +243,30 @@ class NetworkFuser:
             whole.luma[(..., *here)] = part.luma[(..., *inner)]
             whole.energies[(..., *here)] = part.energies[(..., *inner)]
 
-        for _ in self._backend.each(glimpse_slice, slices):
-            tell()
+        for _ in self._backend.each(run.work.of("glimpse", glimpse_slice), slices):
+            run.tell()
         return whole
+
+    def _trust(self, seen: Glimpse[Array], *, rounding: float) -> ColourTrust:
+        """How far each frame's colour is trusted."""
+        luma, finest = seen.luma, seen.energies[..., 0, :, :]
+        host = self._backend.to_host
+        return ColourTrust.of(host(luma), host(finest), rounding=rounding)
 
     def _decode(
         self,
-        seen: Glimpse[Array],
+        known: tuple[Glimpse[Array], ColourTrust],
         pyramid: Pyramid[Array],
         slices: Sequence[Rect],
         cache: AttentionCache[Array],
-        tell: Callable[[], None],
+        run: _Run,
     ) -> Maps[Array]:
         """The network's maps of the whole picture, slice by slice."""
+        seen, trust = known
         count, *shape = seen.luma.shape[-3:]
         maps = Maps(
-            self._backend.empty((count, LOGITS, *shape)), self._backend.empty((BANDS, *shape))
+            self._backend.empty((count, LOGITS, *shape), run.scratch),
+            self._backend.empty((BANDS, *shape), run.scratch),
         )
         whole = Rect(0, 0, shape[0] * GRID, shape[1] * GRID)
         overlap = -(-(self._backend.overlap_px + COARSE_OVERLAP_PX) // GRID_PX) * GRID_PX
@@ -216,46 +279,46 @@ class NetworkFuser:
             )
             maps.logits[(..., *here)] = part.logits[(..., *inner)]
             maps.gains[(..., *here)] = part.gains[(..., *inner)]
+            trusted = trust.log_weights(self._backend.to_host(seen.luma[(..., *here)]))
+            maps.logits[(..., BANDS + 1, *here)] += self._backend.of_host(trusted)
 
-        for _ in self._backend.each(decode_slice, slices):
-            tell()
+        for _ in self._backend.each(run.work.of("decode", decode_slice), slices):
+            run.scratch.rest()  # these slices are wide: each passes over much of the maps
+            run.tell()
         return maps
-
-    def _trust_colours(self, maps: Maps[Array], seen: Glimpse[Array], bracket: Aligned) -> None:
-        """Adds to the log weights of chroma how far each frame's colour is trusted."""
-        luma = self._backend.to_host(seen.luma)
-        finest = self._backend.to_host(seen.energies[..., 0, :, :])
-        step = 1 / np.iinfo(bracket.frames[0].dtype).max
-        added = ColourTrust.of(luma, finest, rounding=step).log_weights(luma)
-        maps.logits[..., BANDS + 1, :, :] += self._backend.of_host(added)
 
     def _blend(
         self,
         bracket: Aligned,
         slices: Sequence[Rect],
         decided: tuple[Array, Maps[Array]],
-        depth: int,
-        tell: Callable[[], None],
-    ) -> NDArray[Any]:
-        """The fused pixels, slice by slice: (H, W, 3) uint8 or uint16."""
+        dtype: np.dtype[Any],
+        run: _Run,
+    ) -> Iterator[NDArray[Any]]:
+        """The fused pixels, slice by slice, in bands of full rows: (h, W, 3) uint8 or uint16."""
         coarse, maps = decided
-        dtype = np.uint8 if depth == 8 else np.uint16
-        fused = np.empty((bracket.crop.height, bracket.crop.width, 3), dtype)
+        height, width = bracket.crop.height, bracket.crop.width
+        for rows in _bands_of(slices, BAND_BYTES // (3 * dtype.itemsize * width)):
+            first = rows[0].top
+            band = np.empty((min(rows[-1].bottom, height) - first, width, 3), dtype)
 
-        def blend_slice(rect: Rect) -> None:
-            grown = rect.grown(OVERLAP_PX, bracket.padded)
-            cut = _cut(grown)
-            pixels = self._backend.blend_fine(
-                bracket.region(grown), coarse[(..., *cut)], maps.part(cut), depth=depth
-            )
-            target = fused[rect.top : rect.bottom, rect.left : rect.right]
-            inner = _within(rect, grown)
-            rows = slice(inner.top, inner.top + target.shape[0])
-            target[...] = pixels[rows, inner.left : inner.left + target.shape[1]]
+            def blend_slice(rect: Rect, band: NDArray[Any] = band, first: int = first) -> None:
+                grown = rect.grown(OVERLAP_PX, bracket.padded)
+                cut = _cut(grown)
+                pixels = self._backend.blend_fine(
+                    bracket.region(grown),
+                    coarse[(..., *cut)],
+                    maps.part(cut),
+                    depth=dtype.itemsize * 8,
+                )
+                target = band[rect.top - first : rect.bottom - first, rect.left : rect.right]
+                inner = _within(rect, grown)
+                down = slice(inner.top, inner.top + target.shape[0])
+                target[...] = pixels[down, inner.left : inner.left + target.shape[1]]
 
-        for _ in self._backend.each(blend_slice, slices):
-            tell()
-        return fused
+            for _ in self._backend.each(run.work.of("blend", blend_slice), rows):
+                run.tell()
+            yield band
 
 
 def load_network_fuser(name: str, *, device: str, path: Path | None = None) -> NetworkFuser:
@@ -268,10 +331,10 @@ def load_network_fuser(name: str, *, device: str, path: Path | None = None) -> N
     file = path or weights.find(name)
     there = resolve_device(device)
     if there == "cpu":
-        return NetworkFuser(name, HostBackend.of(weights.read(file)))
+        return NetworkFuser(name, HostBackend.of(weights.read(file, model=name)))
     from mefuse.torch_backend import TorchBackend
 
-    return NetworkFuser(name, TorchBackend(weights.load(file), device=there))
+    return NetworkFuser(name, TorchBackend(weights.load(file, model=name), device=there))
 
 
 def _within(rect: Rect, outer: Rect) -> Rect:
@@ -287,14 +350,29 @@ def _cut(rect: Rect) -> Cut:
     )
 
 
-def _counter(on_slice: Callable[[int, int], None] | None, total: int) -> Callable[[], None]:
-    """A function that reports one slice more at each call."""
-    done = 0
+def _bands_of(slices: Sequence[Rect], most_rows: int) -> Iterator[Sequence[Rect]]:
+    """Slices of one picture, in bands of full rows: of at most so many, or one row of slices."""
+    start = 0
+    for at, rect in enumerate(slices):
+        if rect.top > slices[start].top and rect.bottom - slices[start].top > most_rows:
+            yield slices[start:at]
+            start = at
+    yield slices[start:]
 
-    def tell() -> None:
-        nonlocal done
-        done += 1
-        if on_slice is not None:
-            on_slice(done, total)
 
-    return tell
+class _Run:
+    """One bracket on its way: what its slices took, its large arrays, and whom to tell."""
+
+    def __init__(
+        self, work: SliceWork, on_slice: Callable[[int, int], None] | None, total: int
+    ) -> None:
+        self.work, self.scratch = work, Scratch()
+        self._on_slice, self._done, self._total = on_slice, 0, total
+
+    def tell(self) -> None:
+        """Reports one slice more."""
+        self._done += 1
+        if self._done % REST_SLICES == 0:
+            self.scratch.rest()
+        if self._on_slice is not None:
+            self._on_slice(self._done, self._total)

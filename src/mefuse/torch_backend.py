@@ -6,6 +6,7 @@ slice and no file.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, cast
 
@@ -27,7 +28,11 @@ from mefuse.cache import AttentionCache
 from mefuse.features import describe, glimpse
 from mefuse.grid import Glimpse, Maps, Pyramid
 from mefuse.models.ipl_config import Region
+from mefuse.scratch import Scratch
 from mefuse.slices import Rect
+
+SLICE_BYTES_PER_PX = 256  # of each frame: its float32 planes, bands, energies and weights; a bound
+SLICES_SHARE = 0.5  # of the free memory
 
 Energies = Sequence[tuple[Tensor, Tensor]]
 
@@ -52,7 +57,7 @@ class TorchBackend:
     """A network on a torch device; see `stream.Backend` for what its methods do.
 
     Args:
-        network: in evaluation mode; it is moved to `device`.
+        network: in evaluation mode; it, or its copy in half precision, is moved to `device`.
         device: "cpu" or "cuda:N".
         half: whether the network computes in half precision; None: on a GPU. Bands never do.
     """
@@ -62,6 +67,9 @@ class TorchBackend:
         self._device = torch.device(device)
         half = self._device.type == "cuda" if half is None else half
         self._dtype = torch.float16 if half else torch.float32
+        self._trained = network  # as it came: half precision is a copy
+        if half:
+            network = copy.deepcopy(network)
         self._network = cast("Network", network.to(self._device, self._dtype))
 
     @property
@@ -69,7 +77,14 @@ class TorchBackend:
         """Pixels around a region that the network's maps depend on."""
         return self._network.overlap_px
 
-    def empty(self, shape: tuple[int, ...]) -> Tensor:
+    def fits(self, slice_px: int, count: int) -> bool:
+        """Whether there is room for a slice of that side of so many frames."""
+        if self._device.type != "cuda":
+            return True
+        free, _ = torch.cuda.mem_get_info(self._device)
+        return slice_px**2 * count * SLICE_BYTES_PER_PX <= free * SLICES_SHARE
+
+    def empty(self, shape: tuple[int, ...], scratch: Scratch) -> Tensor:  # noqa: ARG002
         """A grid to be filled; one bracket."""
         return torch.empty((1, *shape), dtype=torch.float32, device=self._device)
 
@@ -133,6 +148,18 @@ class TorchBackend:
         full_scale, dtype = (255, np.uint8) if depth == 8 else (65535, np.uint16)
         rgb = to_rgb(luma, within_gamut(luma, chroma))[0].clamp(0, 1).mul(full_scale).round()
         return rgb.permute(1, 2, 0).cpu().numpy().astype(dtype)
+
+    @torch.inference_mode()
+    def is_finite(self, coarse: Tensor, maps: Maps[Tensor]) -> bool:
+        """Whether the coarse bands and the maps are all finite numbers."""
+        parts = (coarse, maps.logits, maps.gains)
+        return all(bool(torch.isfinite(part).all()) for part in parts)
+
+    def in_float32(self) -> TorchBackend | None:
+        """The same network in float32; None where it computes in that already."""
+        if self._dtype == torch.float32:
+            return None
+        return TorchBackend(self._trained, device=self.device, half=False)
 
     def each(self, work: Callable[[Rect], None], slices: Iterable[Rect]) -> Iterator[None]:
         """Runs `work` on every slice, one after the other: the device has its own threads."""

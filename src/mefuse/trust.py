@@ -45,7 +45,7 @@ class ColourTrust:
             rounding: the step between two neighbouring values of a pixel.
         """
         low, high = _WELL_EXPOSED
-        well = np.mean((luma >= low) & (luma <= high), axis=(1, 2)) + 1e-6
+        well = np.array([np.mean((one >= low) & (one <= high)) for one in luma]) + 1e-6
         profiles = [
             noise_profile(one, detail, rounding=rounding)
             for one, detail in zip(luma, energy, strict=True)

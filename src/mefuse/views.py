@@ -18,6 +18,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mefuse.overview import factor_of, overview_of, to_frame
+
 Float64 = NDArray[np.float64]
 UInt8 = NDArray[np.uint8]
 
@@ -165,10 +167,11 @@ def _mapped(codes: UInt8, table: UInt8) -> UInt8:
 
 
 def _small_gray(pixels: NDArray[Any]) -> Gray:
-    small, to_full = _shrunk(pixels, FINE_PX)
+    small, to_overview = _shrunk(overview_of(pixels), FINE_PX)
     gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
     if gray.dtype != np.uint8:
         gray = cv2.convertScaleAbs(gray, alpha=255.0 / 65535.0)
+    to_full = to_frame(factor_of(pixels.shape)) @ to_overview
     return Gray(np.asarray(gray, np.uint8), to_full)
 
 

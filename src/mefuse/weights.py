@@ -11,28 +11,28 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
+from mefuse import landing
 from mefuse.errors import WeightsError
-from mefuse.models.ipl_config import IPLConfig
-
-if TYPE_CHECKING:
-    from mefuse.models.ipl import IPL
+from mefuse.models import MODELS, load_config_type, load_network_type
+from mefuse.pins import PINS
 
 FORMAT = "mefuse-1"
-CONFIGS: dict[str, type[IPLConfig]] = {"ipl": IPLConfig}
+_LARGEST_SIZE = 1024  # of anything in a config: width, blocks, cells
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Weights:
-    """What a weights file holds: the network's sizes and its trained arrays by name, float32."""
+    """What a weights file holds: whose, the network's sizes, its arrays by name, float32."""
 
     path: Path
-    config: IPLConfig
+    model: str
+    config: Any
     arrays: dict[str, NDArray[np.float32]]
 
     def misfit(self, err: Exception) -> WeightsError:
@@ -57,14 +57,32 @@ def find(name: str) -> Path:
     """The weights file of a model: inside the installed package, or in the checkout's weights/.
 
     Raises:
-        WeightsError: neither holds it.
+        WeightsError: neither holds it, or it is not the file of this version.
     """
     package = Path(__file__).resolve().parent
     for folder in (package / "weights_files", package.parents[1] / "weights"):
         path = folder / f"{name}.safetensors"
         if path.is_file():
+            _check_pin(name, path)
             return path
     raise WeightsError(f"{name}.safetensors: not installed with mefuse; install mefuse again")
+
+
+def _check_pin(name: str, path: Path) -> None:
+    """Refuses a file that is not the one which this version was tested with."""
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != PINS.get(name, found):
+        raise WeightsError(f"{path}: is not the file of this version; install mefuse again")
+
+
+def _checked_config(config: Any) -> dict[str, int]:
+    """Sizes that are numbers and small: a file cannot ask for more memory than a network takes."""
+    if not isinstance(config, dict) or not all(
+        type(size) is int and 0 <= size <= _LARGEST_SIZE for size in config.values()
+    ):
+        raise ValueError(f"its config has to hold whole numbers up to {_LARGEST_SIZE}")
+    return config
 
 
 def _metadata(path: Path) -> dict[str, str]:
@@ -74,39 +92,50 @@ def _metadata(path: Path) -> dict[str, str]:
             metadata: dict[str, str] = file.metadata() or {}
     except (SafetensorError, OSError) as err:
         raise WeightsError(f"{path}: cannot be read ({err}); install mefuse again") from err
-    if metadata.get("format") != FORMAT or metadata.get("model") not in CONFIGS:
+    if metadata.get("format") != FORMAT or metadata.get("model") not in MODELS:
         raise WeightsError(f"{path}: is not a weights file of this version; install mefuse again")
     return metadata
 
 
-def read(path: Path) -> Weights:
+def read(path: Path, *, model: str | None = None) -> Weights:
     """What a weights file holds, without torch; whether the arrays fit shows who builds with them.
 
+    Args:
+        path: the file.
+        model: whose weights they have to be; None: any model's.
+
     Raises:
-        WeightsError: the file is damaged, or has no config that this version knows.
+        WeightsError: the file is damaged, or of another model.
     """
     metadata = _metadata(path)
+    found = metadata["model"]
+    if model not in (None, found):
+        raise WeightsError(f"{path}: holds weights of {found}; give weights of {model}")
     try:
-        config = CONFIGS[metadata["model"]](**json.loads(metadata["config"]))
+        config = load_config_type(found)(**_checked_config(json.loads(metadata["config"])))
         with safe_open(path, framework="np") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if not all(x.dtype == np.float32 and np.isfinite(x).all() for x in arrays.values()):
+            raise ValueError("its arrays have to be finite float32")
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as err:
         raise WeightsError(f"{path}: cannot be read ({err}); install mefuse again") from err
-    return Weights(path, config, arrays)
+    return Weights(path, found, config, arrays)
 
 
-def load(path: Path) -> IPL:
+def load(path: Path, *, model: str | None = None) -> Any:
     """The torch network that a weights file describes, in evaluation mode, float32, on the CPU.
 
+    Args:
+        path: the file.
+        model: whose weights they have to be; None: any model's.
+
     Raises:
-        WeightsError: the file is damaged, or its arrays do not fit its config.
+        WeightsError: the file is damaged or of another model, or its arrays do not fit its config.
     """
     import torch
 
-    from mefuse.models.ipl import IPL
-
-    found = read(path)
-    network = IPL(found.config)
+    found = read(path, model=model)
+    network = load_network_type(found.model)(found.config)
     try:
         network.load_state_dict({k: torch.from_numpy(v) for k, v in found.arrays.items()})
     except RuntimeError as err:
@@ -114,9 +143,13 @@ def load(path: Path) -> IPL:
     return network.eval().requires_grad_(False)
 
 
-def save(network: IPL, path: Path, *, notes: dict[str, str]) -> None:
-    """Writes float32 weights with the network's config and free notes (recipe, score)."""
-    from safetensors.numpy import save_file
+def save(network: Any, path: Path, *, notes: dict[str, str]) -> None:
+    """Writes float32 weights with the network's config and free notes (recipe, score).
+
+    Raises:
+        WriteError: the file cannot be written; one that was there before stays.
+    """
+    from safetensors.numpy import save as serialised
 
     tensors = {k: v.detach().float().cpu().contiguous() for k, v in network.state_dict().items()}
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
@@ -127,9 +160,8 @@ def save(network: IPL, path: Path, *, notes: dict[str, str]) -> None:
         "notes": json.dumps(notes),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    save_file(arrays, partial, metadata=metadata)
-    partial.replace(path)
+    with landing.replacing(path, overwrite=True) as file:
+        file.write(serialised(arrays, metadata))
 
 
 def describe(name: str) -> WeightsInfo:
@@ -142,7 +174,7 @@ def describe(name: str) -> WeightsInfo:
     metadata = _metadata(path)
     with safe_open(path, framework="np") as file:
         counts = [math.prod(file.get_slice(key).get_shape()) for key in file.keys()]  # noqa: SIM118
-    config: dict[str, Any] = json.loads(metadata["config"])
+    config: dict[str, int] = json.loads(metadata["config"])
     notes: dict[str, str] = json.loads(metadata.get("notes", "{}"))
     content = path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()

@@ -11,6 +11,7 @@ import re
 from mefuse.containers import HEADER_BYTES, jpeg_segments, kind_of, png_chunks
 
 _SOS, _EOI = 0xDA, 0xD9
+_MOST_SCANS = 256  # a decoder goes over the whole picture in each; encoders make some ten
 # Scan data ends at a marker that is neither a stuffed zero, a restart nor a fill byte.
 _SCAN_END = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
 
@@ -35,7 +36,7 @@ def _is_whole_jpeg(data: bytes) -> bool:
     """Whether every scan ends at a marker and the last at EOI: what a cut-off file never does."""
     file = io.BytesIO(data)
     at = 0
-    while True:
+    for _ in range(_MOST_SCANS):
         scan = next(((at, size) for m, at, size in jpeg_segments(file, at) if m == _SOS), None)
         end = _SCAN_END.search(data, sum(scan)) if scan else None
         if end is None:
@@ -43,6 +44,7 @@ def _is_whole_jpeg(data: bytes) -> bool:
         if data[end.end() - 1] == _EOI:
             return True
         at = end.start()
+    return False
 
 
 def _is_whole_png(data: bytes) -> bool:

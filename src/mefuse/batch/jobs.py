@@ -10,7 +10,7 @@ import hashlib
 import os
 import unicodedata
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from mefuse import containers, exif
 from mefuse.batch.names import NameValues, Template
 from mefuse.errors import InputError
 from mefuse.plan import Plan, PlannedBracket
+from mefuse.series import Rendition
+from mefuse.settings import FuseSettings
 
 _MODEL, _EXIF_IFD, _TAKEN = 0x0110, 0x8769, 0x9003
 
@@ -44,7 +46,8 @@ class Job:
     """One bracket to fuse.
 
     `name` is the picture's place in the output folder, with / between folders: the key by which
-    the manifest knows it. Paths are absolute. `reference` is an index into `frames`.
+    the manifest knows it. Paths are absolute. `reference` is an index into `frames`, `rendition`
+    how it comes out in a series.
     """
 
     index: int
@@ -53,6 +56,14 @@ class Job:
     reason: str
     name: str
     target: Path
+    rendition: Rendition | None = None
+
+    def settings(self, fuse: FuseSettings) -> FuseSettings:
+        """The settings of a batch as they are for this bracket."""
+        fuse = replace(fuse, reference=self.reference)
+        if self.rendition is None:
+            return fuse
+        return replace(fuse, look=replace(fuse.look, **asdict(self.rendition)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,8 @@ class Template:
         pieces = filled.split("/")
         if filled.startswith("/") or "\\" in filled or re.match(r"[A-Za-z]:", filled):
             raise self._error(f"gives {filled!r}, which may leave the folder; use / inside it")
+        if "\0" in filled:
+            raise self._error("has a NUL character; leave it out")
         for piece in pieces:
             if piece.strip() == "" or piece.startswith("."):
                 raise self._error(

@@ -27,6 +27,7 @@ from mefuse.batch.resume import (
     weights_of,
 )
 from mefuse.batch.run import BatchSettings, Hooks, run_batch
+from mefuse.batch.series import Measuring, in_series
 from mefuse.batch.watch import Watch, WatchSettings
 from mefuse.errors import InputError, WriteError
 from mefuse.group.run import find_brackets
@@ -54,12 +55,14 @@ class BatchRequest:
     shard: Shard = field(default_factory=Shard)
     fail_fast: bool = False
     watch: WatchSettings | None = None
+    series: Measuring | None = None  # match the pictures with each other
 
 
 class Batch:
     """A batch of which all is checked and nothing is done.
 
-    `plan` and `jobs` are what it found, `unread` the files whose headers could not be read.
+    `plan` and `jobs` are what it found, `unread` the files whose headers could not be read;
+    `linked` is the share of a series' brackets that show something of others, None without one.
     """
 
     def __init__(
@@ -70,7 +73,9 @@ class Batch:
         *,
         jobs: Sequence[Job],
         unread: Sequence[LeftOut],
+        linked: float | None = None,
     ) -> None:
+        self.linked = linked
         self.plan, self.jobs, self.unread = plan, tuple(jobs), tuple(unread)
         self.request, self._naming = request, naming
 
@@ -126,9 +131,11 @@ def prepare(request: BatchRequest) -> Batch:
         MefuseError: one of its kinds; nothing was done.
     """
     find_model(request.fuse.model)
-    if request.fuse.save_aligned is not None:
+    if request.series is not None and request.watch is not None:
+        raise InputError("a series is measured before it is fused; watch first, then match it")
+    if request.fuse.save_aligned is not None or request.fuse.save_maps is not None:
         raise InputError(
-            "a batch saves no aligned frames; fuse the brackets that matter one by one"
+            "a batch saves no aligned frames and no maps; fuse the brackets that matter one by one"
         )
     folder = request.folder.absolute()
     if folder.exists() and not folder.is_dir():
@@ -152,8 +159,12 @@ def prepare(request: BatchRequest) -> Batch:
             depth=request.fuse.depth,
             source_is_16_bit=False,
         )
+    linked = None
+    if request.series is not None:
+        found = in_series(jobs, request.fuse, request.series)
+        jobs, linked = found.jobs, found.linked
     mine = [job for job in jobs if request.shard.holds(job.name)]
-    return Batch(request, naming, plan, jobs=mine, unread=unread)
+    return Batch(request, naming, plan, jobs=mine, unread=unread, linked=linked)
 
 
 def _planned(

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +22,13 @@ from mefuse.models import find_model
 from mefuse.settings import FuseSettings
 
 # What a user may change without any pixel or byte of the picture changing.
-_WITHOUT_EFFECT = ("slice_size", "overwrite", "reference", "save_aligned")
+_WITHOUT_EFFECT = (
+    *("slice_size", "overwrite", "reference", "save_aligned", "save_maps"),
+    *("max_megapixels", "strict"),  # they decide only whether there is a picture
+)
+# Of the look, what is measured: another processor may come to other last digits.
+_MEASURED = ("series_key_ev", "series_tint_ev")
+_ALIKE_EV = 0.025
 Action = Literal["fuse", "replace", "skip", "refuse"]
 
 
@@ -42,13 +49,20 @@ class Conditions:
     weights: dict[str, str] | None
     version: str = __version__
 
+    def of(self, job: Job) -> Conditions:
+        """The same with what is this bracket's own: its rendition in a series."""
+        if job.rendition is None:
+            return self
+        own = json.loads(json.dumps(asdict(job.rendition)))
+        return replace(self, settings={**self.settings, "look": {**self.settings["look"], **own}})
+
     def changed(self, record: Record) -> list[str]:
         """What differs from a record, in words."""
         then = record.content
         settings = [
             name
             for name in {**self.settings, **then["settings"]}
-            if self.settings.get(name) != then["settings"].get(name)
+            if not _is_alike(self.settings.get(name), then["settings"].get(name))
         ]
         names = [f"settings ({', '.join(settings)})"] if settings else []
         if (self.weights or {}).get("sha256") != (then["weights"] or {}).get("sha256"):
@@ -56,6 +70,24 @@ class Conditions:
         if self.version != then["version"]:
             names.append(f"version ({then['version']})")
         return names
+
+
+def _is_alike(here: Any, then: Any) -> bool:
+    """Whether a setting is the same; renditions in a series may differ by what nobody sees."""
+    if here == then or not isinstance(here, dict) or not isinstance(then, dict):
+        return bool(here == then)
+    own, others = ([look.get(name) for name in _MEASURED] for look in (here, then))
+    rest = ({n: v for n, v in look.items() if n not in _MEASURED} for look in (here, then))
+    if None in (*own, *others) or operator.ne(*rest):
+        return False
+    stops = [abs(a - b) for a, b in zip(_flat(own), _flat(others), strict=True)]
+    return max(stops) < _ALIKE_EV
+
+
+def _flat(values: Sequence[Any]) -> list[float]:
+    """A key and a tint as three numbers."""
+    key_ev, (red_ev, blue_ev) = values
+    return [key_ev, red_ev, blue_ev]
 
 
 def picture_settings(settings: FuseSettings) -> dict[str, Any]:
@@ -109,7 +141,7 @@ def decide(
         how = "exists already" if record is None else "was changed since it was fused"
         advice = "name another folder, or ask to --overwrite"
         return _replace_or_refuse(overwrite, how, f"{job.target}: {how}; {advice}")
-    changed = conditions.changed(record)
+    changed = conditions.of(job).changed(record)
     if not _same_frames(job, record):
         changed.insert(0, "frames")
     if not changed:

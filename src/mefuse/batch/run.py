@@ -188,9 +188,7 @@ class _Run:
             self._fail(job, failure_of(error, started_ns=time.time_ns()))
             return
         settings = replace(
-            self._settings.fuse,
-            reference=job.reference,
-            overwrite=decision.action == "replace",
+            job.settings(self._settings.fuse), overwrite=decision.action == "replace"
         )
         self._running[job.name] = job, decision
         self._engine.submit(job.name, Task(job.frames, job.target, settings))
@@ -201,7 +199,7 @@ class _Run:
         if isinstance(result, Failure):
             self._fail(job, result)
             return
-        record = fused_record(job, result, self._settings.conditions)
+        record = fused_record(job, result, self._settings.conditions.of(job))
         self._claims.note(record)
         try:
             landing.put(result.temporary, job.target, overwrite=decision.action == "replace")
@@ -214,7 +212,7 @@ class _Run:
         self._end(job, "fused", decision.reason, record)
 
     def _fail(self, job: Job, failure: Failure) -> None:
-        record = failed_record(job, failure, self._settings.conditions)
+        record = failed_record(job, failure, self._settings.conditions.of(job))
         self._manifest.add(record)
         self._end(job, "failed", failure.message, record)
 

@@ -1,13 +1,10 @@
-"""Measures the look of fused pictures beside the best-exposed frame, and how neighbours match.
+"""Measures the look of fused pictures beside the best-exposed frame.
 
     python -m mefuse.bench.look FOLDER [--model ipl|mertens] [--px 640] [--brackets]
 
 Every folder of frames in FOLDER is a bracket, taken as it lies. The best-exposed frame is the one
 with most luma near the middle. Local contrast and chroma are taken where it is neither clipped nor
-black. Neighbours: each bracket is cut into five views of half its width that overlap by three
-quarters, each fused by itself; a step is the mean difference of luma, and of the two planes of
-chroma, in what two neighbours both show: each view alone, and all in one key (`series.py`).
-Prints a JSON object; with --brackets also one per bracket before it.
+black. Prints a JSON object; with --brackets also one per bracket before it.
 """
 
 from __future__ import annotations
@@ -17,7 +14,6 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +24,11 @@ from numpy.typing import NDArray
 from mefuse.aligned import Aligned
 from mefuse.evaluate.cases import find_cases
 from mefuse.evaluate.scene import Frames, load_scene
-from mefuse.finish import fuse_with_look, key_of
+from mefuse.finish import fuse_with_look
 from mefuse.gamut import LUMA
 from mefuse.models import Fuser, load_fuser
-from mefuse.series import shared_key
 from mefuse.settings import LookSettings
 
-VIEWS = 5
 LOCAL_SHARE = 64  # side of a window of local contrast, as a part of the longest side
 CLIPPED, BLACK = 245, 8
 
@@ -49,14 +43,6 @@ class Look:
     contrast: float  # standard deviation of luma
     local_contrast: float  # mean standard deviation in windows
     chroma: float  # mean distance from gray
-
-
-@dataclass(frozen=True, slots=True)
-class Steps:
-    """Mean absolute step between neighbours, in parts of full scale."""
-
-    luma: float
-    chroma: float
 
 
 def measure_look(pixels: NDArray[Any], inside: NDArray[np.bool_]) -> Look:
@@ -80,42 +66,6 @@ def best_exposed(frames: Sequence[NDArray[Any]]) -> int:
     return int(np.argmax(scores))
 
 
-def measure_steps(frames: Frames, fuser: Fuser) -> tuple[Steps, Steps]:
-    """Steps between neighbouring views: each fused alone, and all in one key."""
-    width = frames.pixels[0].shape[1] // 16 * 8
-    rest = frames.pixels[0].shape[1] - width
-    places = [round(k * rest / (VIEWS - 1)) for k in range(VIEWS)]
-    views = [
-        Aligned.of(
-            [np.ascontiguousarray(frame[:, left : left + width]) for frame in frames.pixels],
-            reference=frames.reference,
-            ghost="off",
-        )
-        for left in places
-    ]
-    alone = [fuse_with_look(fuser, view, look=LookSettings(), depth=16) for view in views]
-    key_ev = shared_key([key_of(*pair) for pair in zip(alone, views, strict=True)])
-    together = [
-        fuse_with_look(fuser, view, look=LookSettings(series_key_ev=key_ev), depth=16)
-        for view in views
-    ]
-    return (
-        _steps([fused.pixels for fused in alone], places),
-        _steps([fused.pixels for fused in together], places),
-    )
-
-
-def _steps(fused: Sequence[NDArray[Any]], places: Sequence[int]) -> Steps:
-    found = []
-    for (one, left), (other, right) in pairwise(zip(fused, places, strict=True)):
-        moved = right - left
-        luma, chroma = _planes(one[:, moved:])
-        other_luma, other_chroma = _planes(other[:, : one.shape[1] - moved])
-        colour = [abs((b - a).mean()) for a, b in zip(chroma, other_chroma, strict=True)]
-        found.append((abs((other_luma - luma).mean()), sum(colour) / 2))
-    return Steps(*(float(value) for value in np.mean(found, axis=0)))
-
-
 def _planes(pixels: NDArray[Any]) -> tuple[NDArray[Any], tuple[NDArray[Any], NDArray[Any]]]:
     """Luma, and blue and red difference, in parts of full scale."""
     rgb = pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
@@ -129,12 +79,9 @@ def measure(frames: Frames, fuser: Fuser) -> dict[str, dict[str, float]]:
     inside = (best.max(-1) < CLIPPED) & (best.min(-1) > BLACK)
     bracket = Aligned.of(frames.pixels, reference=frames.reference, ghost="off")
     fused = fuse_with_look(fuser, bracket, look=LookSettings(), depth=16)
-    alone, together = measure_steps(frames, fuser)
     return {
         "best_exposed": asdict(measure_look(best, inside)),
         "fused": asdict(measure_look(fused.pixels, inside)),
-        "step_alone": asdict(alone),
-        "step_series": asdict(together),
     }
 
 

@@ -31,6 +31,7 @@ _COMMANDS = {  # name -> "module:command", in the order of the help
     "evaluate": "mefuse.cli.evaluate:evaluate",
     "preview": "mefuse.cli.preview:preview",
     "info": "mefuse.cli.info:info",
+    "bench": "mefuse.cli.bench:bench",
     "sample": "mefuse.cli.sample:sample",
     "synth": "mefuse.cli.synth:synth",
 }
@@ -96,6 +97,12 @@ def main() -> None:
     """
 
 
+def one_line(text: str) -> str:
+    """Text as one line that no terminal obeys: what cannot be shown in a name is escaped."""
+    plain = text.encode("utf-8", "backslashreplace").decode()
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in plain)
+
+
 def _silenced() -> int:
     """Ends quietly after the reader of our output has gone (`| head`)."""
     # What is still buffered would fail again when Python closes stdout.
@@ -110,7 +117,7 @@ def _message(error: MefuseError | ImportError) -> str:
         ImportError: the error as it was, where it is about anything else.
     """
     if isinstance(error, MefuseError):
-        return str(error)
+        return one_line(str(error))
     found = _SYSTEM_LIBRARY.search(str(error))
     if found is None:
         raise error

@@ -66,7 +66,7 @@ class Part(click.ParamType[Any]):
 )  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Print what would be fused, and fuse nothing.")
 @click.option(
-    "--jobs", type=click.IntRange(1, 256), metavar="N",
+    "-j", "--jobs", type=click.IntRange(1, 256), metavar="N",
     help="Brackets at work at once: read, fused or written.  [default: by the cores, at least 3]",
 )  # fmt: skip
 @click.option(
@@ -74,6 +74,10 @@ class Part(click.ParamType[Any]):
     help="MiB of frames and fused pictures held at once.  [default: a fourth of the machine's]",
 )  # fmt: skip
 @click.option("--fail-fast", is_flag=True, help="Begin no further bracket after one that failed.")
+@click.option(
+    "--series", is_flag=True,
+    help="Have the pictures match: of a panorama, a time-lapse, one house. Measured first.",
+)  # fmt: skip
 @click.option("--watch", is_flag=True, help="Wait for further brackets, until Ctrl-C.")
 @click.option(
     "--idle", type=click.FloatRange(0, min_open=True), metavar="S",
@@ -115,6 +119,7 @@ def batch(
       mefuse batch card -o fused --name '{date}/{first}.{ext}' --format jpeg
       mefuse group card --json | mefuse batch --plan - -o fused
       mefuse batch inbox -o fused --watch
+      mefuse batch panorama -o fused --series
     """
     _check(paths, plan_file, {**options, "dry_run": dry_run})
     from mefuse.batch.run import Hooks
@@ -122,11 +127,13 @@ def batch(
     from mefuse.cli.signals import stopping
 
     with stopping() as stop:
-        prepared = _prepared(paths, folder, plan_file, options)
+        reporter = BatchReporter(quiet=quiet, verbosity=verbose, as_json=as_json)
+        with reporter:
+            prepared = _prepared(paths, folder, plan_file, options, reporter.measured)
         if dry_run:
             print_dry_run(prepared, as_json=as_json)
             return
-        with BatchReporter(quiet=quiet, verbosity=verbose, as_json=as_json) as reporter:
+        with reporter:
             reporter.start(prepared)
             engine = _engine(options, prepared, reporter.notice)
             with stop.deferred():
@@ -146,9 +153,14 @@ def _check(paths: tuple[str, ...], plan_file: str | None, options: dict[str, Any
         raise click.UsageError("--watch needs PATHS to watch; a plan does not grow.")
     if options["watch"] and options["dry_run"]:
         raise click.UsageError("--dry-run tells what is there now; leave --watch out.")
+    if options["watch"] and options["series"]:
+        raise click.UsageError(
+            "--series measures all brackets before it fuses one; "
+            "leave --watch out, and run it when all have come."
+        )
     if options["idle"] is not None and not options["watch"]:
         raise click.UsageError("--idle needs --watch.")
-    if options["cluster"] and (options["jobs"] or options["memory"]):
+    if options["cluster"] and (options["jobs"] or options["memory"]) and not options["series"]:
         raise click.UsageError("--jobs and --memory are of this machine; --cluster has its own.")
     given = [
         f"--{name.replace('_', '-')}"
@@ -168,11 +180,16 @@ def _exit_code(summary: Summary, *, is_partial: bool) -> int:
 
 
 def _prepared(
-    paths: tuple[str, ...], folder: Path, plan_file: str | None, options: dict[str, Any]
+    paths: tuple[str, ...],
+    folder: Path,
+    plan_file: str | None,
+    options: dict[str, Any],
+    on_measured: Callable[[int, int], None],
 ) -> Batch:
     """The batch that the options ask for, checked."""
     from mefuse.batch.jobs import Shard
     from mefuse.batch.prepare import BatchRequest, prepare
+    from mefuse.batch.series import Measuring
     from mefuse.batch.watch import WatchSettings
     from mefuse.plan import load_plan
 
@@ -192,6 +209,9 @@ def _prepared(
             shard=Shard(*(options["shard"] or (1, 1))),
             fail_fast=options["fail_fast"],
             watch=WatchSettings(idle_s=options["idle"]) if options["watch"] else None,
+            series=Measuring(options["jobs"], _limit_bytes(options), on_measured)
+            if options["series"]
+            else None,
         )
     )
 
@@ -206,9 +226,10 @@ def _engine(options: dict[str, Any], batch: Batch, notice: Callable[[str], None]
         )
     from mefuse.batch.local import LocalEngine
 
-    memory = options["memory"]
-    return LocalEngine(
-        batch.request.fuse,
-        jobs=options["jobs"],
-        limit_bytes=None if memory is None else memory << 20,
-    )
+    return LocalEngine(batch.request.fuse, jobs=options["jobs"], limit_bytes=_limit_bytes(options))
+
+
+def _limit_bytes(options: dict[str, Any]) -> int | None:
+    """Bytes of frames and fused pictures to hold at once; None: chosen."""
+    memory: int | None = options["memory"]
+    return None if memory is None else memory << 20

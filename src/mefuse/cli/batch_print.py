@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mefuse.cli import one_line
 from mefuse.cli.report import print_json
 
 if TYPE_CHECKING:
@@ -45,10 +46,22 @@ class BatchReporter:
             self._bar.stop()
             self._bar = None
 
+    def measured(self, done: int, total: int) -> None:
+        """Tells how many brackets of a series are measured, where a person can see it."""
+        if self._quiet or not self._is_terminal:
+            return
+        if self._bar is None or self._task is None:
+            self._bar = _progress_bar()
+            self._task = self._bar.add_task("measure", total=total)
+            self._bar.start()
+        self._bar.update(self._task, completed=done)
+
     def start(self, batch: Batch) -> None:
         """Names what is in no bracket, and starts the bar where a person can see it."""
         for one in batch.unread:
             self._say(f"Error: {one.path}: {one.reason}, left out")
+        if batch.linked is not None and batch.linked < 1:
+            self.notice(_unlinked(batch.linked))
         if self._quiet:
             return
         left = batch.plan.left_out
@@ -126,9 +139,17 @@ def print_dry_run(batch: Batch, *, as_json: bool) -> None:
             click.echo(_shown(f"{decision.action}\t{job.target}\t{names}\t{decision.reason}"))
 
 
+def _unlinked(linked: float) -> str:
+    """What a user should know of a series whose pictures do not all share something."""
+    return (
+        f"{1 - linked:.0%} of the brackets show nothing that an earlier one shows, "
+        "and are not matched with it; pictures match where they overlap"
+    )
+
+
 def _shown(text: str) -> str:
-    """Text that every terminal takes: bytes of a name that are no UTF-8 become question marks."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    """Text that every terminal takes and none obeys; tabs stay, for they part the columns."""
+    return "\t".join(one_line(part) for part in text.split("\t"))
 
 
 def _warnings(outcome: Outcome) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mefuse.cli import EXIT_FAILED, EXIT_PARTLY_FAILED
+from mefuse.cli import EXIT_FAILED, EXIT_PARTLY_FAILED, one_line
 from mefuse.cli.options import DEFAULTS, json_option, loudness_options, overwrite_option
 from mefuse.errors import InputError
 from mefuse.evaluate import AVERAGE
@@ -76,7 +76,9 @@ class NamedFolder(click.ParamType[Any]):
     metavar="PX",
     help="Reduce frames whose longest side is larger.  [default: full resolution]",
 )
-@click.option("--weights", type=_FILE, help="Another weights file for ipl than the one shipped.")
+@click.option(
+    "--weights", type=_FILE, help="Another weights file for the network than the one shipped."
+)
 @click.option(
     "--device",
     default=DEFAULTS.device,
@@ -236,7 +238,7 @@ def _sorted_out(
         if isinstance(outcome, CaseReport):
             reports.append(outcome)
             for warning in () if quiet else outcome.warnings:
-                click.echo(f"Warning: {warning}", err=True)
+                click.echo(one_line(f"Warning: {warning}"), err=True)
         else:
             failures.append(outcome)
             click.echo(f"Error: {outcome.error}", err=True)

@@ -40,6 +40,15 @@ from mefuse.cli.options import (
     type=click.Path(path_type=str),
     help="Also write each frame as it was aligned, as TIFF.",
 )
+@click.option(
+    "--save-maps",
+    metavar="DIR",
+    type=click.Path(path_type=str),
+    help="Also write how much each frame gives where, and what moved in it, as PNG.",
+)
+@click.option(
+    "--profile", is_flag=True, help="Print when each step and its slices ran; with --json in it."
+)
 @click.option("--null", is_flag=True, help="The list on standard input ends each path with NUL.")
 @overwrite_option
 @json_option
@@ -51,6 +60,8 @@ def fuse(
     reference: str | None,
     layers: bool,
     save_aligned: str | None,
+    save_maps: str | None,
+    profile: bool,
     null: bool,
     as_json: bool,
     quiet: bool,
@@ -70,7 +81,10 @@ def fuse(
     paths = listed_paths(frames, null=null, name="FRAMES")
     position = None if reference is None else reference_place(reference, paths)
     settings = replace(
-        fuse_settings(options, reference=position), layers=layers, save_aligned=save_aligned
+        fuse_settings(options, reference=position),
+        layers=layers,
+        save_aligned=save_aligned,
+        save_maps=save_maps,
     )
     if as_json and output == "-":
         raise click.UsageError("--json and -o - would both write to standard output.")
@@ -83,5 +97,7 @@ def fuse(
 
         report = fuse_files(paths, target, settings=settings, on_progress=reporter.progress)
     reporter.summarise(report)
+    if profile and not as_json:
+        reporter.print_timeline(report)
     if as_json:
-        reporter.print_json(report)
+        reporter.print_json(report, timeline=profile)

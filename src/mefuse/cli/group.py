@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +77,6 @@ def group(
         print_plan(plan, with_reasons=verbose > 0)
     for left in unread:
         click.echo(f"Warning: {shown(left.path)}: {left.reason}, left out", err=True)
-    if not quiet:
+    if not quiet and (sys.stderr.isatty() or not as_json):  # JSON in a pipe: nothing but data
         print_summary(plan)
     return EXIT_PARTLY_FAILED if unread else 0

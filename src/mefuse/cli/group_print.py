@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mefuse.cli import one_line
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -38,8 +40,7 @@ def print_summary(plan: Plan) -> None:
 
 def shown(path: Path) -> str:
     """A path on one line of a terminal: what cannot be shown is escaped."""
-    text = str(path).encode("utf-8", "backslashreplace").decode()
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return one_line(str(path))
 
 
 def _print_tables(plan: Plan, *, with_reasons: bool) -> None:

@@ -15,6 +15,7 @@ from mefuse.settings import (
     DEMOSAICS,
     EXPOSURE_LIMIT_EV,
     SATURATION_LIMIT,
+    Compression,
     Depth,
     FuseSettings,
     GhostRemoval,
@@ -141,7 +142,11 @@ _DECIDING = (
         show_default=True,
         help="What fuses; `mefuse info` describes them.",
     ),
-    click.option("--no-align", is_flag=True, help="Take the frames as they lie (tripod)."),
+    click.option(
+        "--align/--no-align",
+        default=DEFAULTS.align,
+        help="Align the frames, or take them as they lie (tripod).",
+    ),
     click.option("--no-crop", is_flag=True, help="Keep borders that not all frames cover."),
     click.option(
         "--ghost",
@@ -181,6 +186,13 @@ _FUSING = (
         help="Quality of JPEG, WebP, AVIF and JPEG XL.",
     ),
     click.option(
+        "--compression",
+        type=click.Choice(get_args(Compression)),
+        default=DEFAULTS.compression,
+        show_default=True,
+        help="How PNG and TIFF are packed, all without loss; zstd is TIFF's.",
+    ),
+    click.option(
         "--format",
         "format_",
         type=click.Choice(["png", "jpeg", "tiff", "webp", "avif", "jxl", "exr"]),
@@ -197,6 +209,19 @@ _FUSING = (
         "--strip",
         type=click.Choice(get_args(Strip)),
         help="Metadata to leave out: positions, or all but the profile.  [default: none]",
+    ),
+    click.option(
+        "--max-megapixels",
+        type=click.FloatRange(0, min_open=True),
+        default=DEFAULTS.max_megapixels,
+        show_default=True,
+        metavar="N",
+        help="Refuse a frame whose header claims more megapixels.",
+    ),
+    click.option(
+        "--strict",
+        is_flag=True,
+        help="Refuse a bracket with a frame that cannot be aligned or may show another scene.",
     ),
     *_RAW,
 )
@@ -215,7 +240,7 @@ def fuse_settings(options: dict[str, Any], *, reference: int | None) -> FuseSett
     return FuseSettings(
         model=options["model"],
         reference=reference,
-        align=not options["no_align"],
+        align=options["align"],
         crop=not options["no_crop"],
         ghost=options["ghost"],
         device=options["device"],
@@ -223,9 +248,12 @@ def fuse_settings(options: dict[str, Any], *, reference: int | None) -> FuseSett
         depth=depths[options["depth"]],
         format=options["format_"],
         quality=options["quality"],
+        compression=options["compression"],
         output_profile=options["output_profile"],
         strip=options["strip"],
         overwrite=options["overwrite"],
+        max_megapixels=options["max_megapixels"],
+        strict=options["strict"],
         raw=RawSettings(
             white_balance=options["wb"],
             demosaic=options["demosaic"],
@@ -247,7 +275,7 @@ def deciding_settings(options: dict[str, Any], *, reference: int | None) -> Fuse
     return FuseSettings(
         model=options["model"],
         reference=reference,
-        align=not options["no_align"],
+        align=options["align"],
         crop=not options["no_crop"],
         ghost=options["ghost"],
         device=options["device"],

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from mefuse.cli import one_line
 from mefuse.cli.arguments import listed_paths, output_target, reference_place
 from mefuse.cli.options import (
     deciding_options,
@@ -82,7 +83,7 @@ def preview(
     if quiet:
         return
     for warning in summary.warnings:
-        click.echo(f"Warning: {warning}", err=True)
+        click.echo(one_line(f"Warning: {warning}"), err=True)
     if verbose or sys.stderr.isatty():
         name = str(target) if isinstance(target, Path) else "sheet"
         steps = ", ".join(f"{step} {value:.2f} s" for step, value in summary.seconds.items())

@@ -7,15 +7,21 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator, Sequence
+from statistics import median
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from mefuse.cli import one_line
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from mefuse.report import FrameReport, FuseReport
+    from mefuse.report import FrameReport, FuseReport, TimelineEntry
+
+_BAR_WIDTH = 48
 
 
 class Reporter:
@@ -68,9 +74,15 @@ class Reporter:
                 f"{report.output}: {width}x{height} from {len(report.frames)} frames, {total:.1f} s"
             )
 
-    def print_json(self, report: FuseReport) -> None:
+    def print_json(self, report: FuseReport, *, timeline: bool = False) -> None:
         """The report as one line on standard output."""
-        print_json(report.to_json())
+        print_json(report.to_json(timeline=timeline))
+
+    def print_timeline(self, report: FuseReport) -> None:
+        """When each step ran and, below it, its slices together; on standard error."""
+        total = report.seconds["total"]
+        for line in _timeline_lines(report.timeline, total):
+            _say(line)
 
 
 def print_json(value: dict[str, Any]) -> None:
@@ -80,7 +92,7 @@ def print_json(value: dict[str, Any]) -> None:
 
 def _say(line: str) -> None:
     """One line on standard error."""
-    click.echo(line, err=True)
+    click.echo(one_line(line), err=True)
 
 
 def _progress_bar() -> Progress:
@@ -98,6 +110,23 @@ def _frame_line(frame: FrameReport, *, is_reference: bool) -> str:
     moved = "reference" if is_reference else f"{frame.method}, moved {frame.shift_px:.1f} px"
     left = "" if frame.residual_px is None else f", {frame.residual_px:.2f} px left"
     return f"  {frame.path}: {frame.ev:+.1f} EV{source}; {moved}{left}"
+
+
+def _timeline_lines(timeline: Sequence[TimelineEntry], total_s: float) -> Iterator[str]:
+    """Steps as bars along the time; slices of one kind on one line, with their own median."""
+    kinds: dict[tuple[str, bool], list[TimelineEntry]] = {}
+    for entry in timeline:
+        kinds.setdefault((entry.step, entry.worker is None), []).append(entry)
+    for (step, is_step), entries in kinds.items():
+        start, end = entries[0].start_s, max(entry.end_s for entry in entries)
+        first, last = (round(_BAR_WIDTH * at / total_s) for at in (start, end))
+        bar = (" " * first + "#" * max(last - first, 1)).ljust(_BAR_WIDTH)
+        line = f"  {step if is_step else '  ' + step:<10}{start:8.3f} {end:8.3f} s  |{bar}|"
+        if not is_step:
+            each = median(entry.end_s - entry.start_s for entry in entries)
+            workers = len({entry.worker for entry in entries})
+            line += f" {len(entries)} slices of {1000 * each:.1f} ms on {workers} threads"
+        yield line
 
 
 def _times_line(report: FuseReport) -> str:

@@ -116,10 +116,7 @@ def load_method(name: str, *, device: str = "auto", weights: Path | None = None)
         return FusingMethod(name, average)
     if not find_model(name).is_network:
         return FusingMethod(name, partial(_fuse_plainly, load_fuser(name, device="cpu")))
-    if weights is None:
-        fuser = load_fuser(name, device=device)
-    else:
-        fuser = _network_fuser(name, device, weights)
+    fuser = load_fuser(name, device=device, path=weights)
     return FusingMethod(name, partial(_fuse_as_users_get_it, fuser))
 
 
@@ -146,13 +143,6 @@ def _fuse_as_users_get_it(fuser: Fuser, frames: Frames) -> Picture:
     bracket = Aligned.of(frames.pixels, reference=frames.reference, ghost=defaults.ghost)
     fused = fuse_with_look(fuser, bracket, look=defaults.look, depth=8)
     return np.asarray(fused.pixels, np.uint8)
-
-
-def _network_fuser(name: str, device: str, path: Path) -> Fuser:
-    """A network with weights of the user's own."""
-    from mefuse.stream import load_network_fuser
-
-    return load_network_fuser(name, device=device, path=path)
 
 
 def _named(folder: Path, case: Case) -> Path | None:

@@ -20,9 +20,14 @@ from mefuse.host.features import describe, glimpse
 from mefuse.host.ipl import IPL
 from mefuse.host.planes import Plane, Planes
 from mefuse.host.pyramid import blend_coarse, build_pyramid, weight_maps
+from mefuse.memory import available_memory_bytes
 from mefuse.models.ipl_config import Region
+from mefuse.scratch import Scratch
 from mefuse.slices import Rect
 from mefuse.weights import Weights
+
+SLICE_BYTES_PER_PX = 32  # of each frame, with all its arithmetic: 30 MB for 512 px and three frames
+SLICES_SHARE = 0.5  # of the free memory for slices; the rest is for what comes with them
 
 Energies = Sequence[tuple[Planes, Planes]]
 
@@ -70,9 +75,15 @@ class HostBackend:
         """Pixels around a region that the network's maps depend on."""
         return self._network.overlap_px
 
-    def empty(self, shape: tuple[int, ...]) -> Planes:
+    def fits(self, slice_px: int, count: int) -> bool:
+        """Whether there is room for slices of that side of so many frames, one per core."""
+        free = available_memory_bytes()
+        need = slice_px**2 * count * SLICE_BYTES_PER_PX * self._workers
+        return free is None or need <= free * SLICES_SHARE
+
+    def empty(self, shape: tuple[int, ...], scratch: Scratch) -> Planes:
         """A grid to be filled."""
-        return np.empty(shape, np.float32)
+        return scratch.empty(shape)
 
     def to_host(self, grid: Planes) -> Planes:
         """The grid itself."""
@@ -122,6 +133,13 @@ class HostBackend:
     ) -> NDArray[Any]:
         """The fused pixels of a region."""
         return blend_fine(frames, coarse, maps, depth=depth)
+
+    def is_finite(self, coarse: Plane, maps: Maps[Planes]) -> bool:
+        """Whether the coarse bands and the maps are all finite numbers."""
+        return all(bool(np.isfinite(part).all()) for part in (coarse, maps.logits, maps.gains))
+
+    def in_float32(self) -> None:
+        """Nothing: this is float32 already."""
 
     def each(self, work: Callable[[Rect], None], slices: Iterable[Rect]) -> Iterator[None]:
         """Runs `work` on every slice, side by side on all cores."""

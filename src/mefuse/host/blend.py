@@ -28,7 +28,7 @@ from mefuse.grid import (
     GRID,
     Maps,
 )
-from mefuse.host.bands import fine_bands, full_scale, half_colour, luma_of
+from mefuse.host.bands import Colour, fine_bands, full_scale, green_of
 from mefuse.host.planes import Plane, Planes, as_plane, enlarge, reduce
 
 _BLUE, _RED = 1 / 1.772, 1 / 1.402  # chroma per unit of its channel
@@ -52,9 +52,10 @@ def blend_fine(
         (H, W, 3) uint8 or uint16, RGB.
     """
     full = full_scale(frames[0])
-    lumas = [luma_of(frame) for frame in frames]
+    taken = [Colour.of(frame) for frame in frames]
+    lumas = [colour.luma for colour in taken]
     fused = _blend_luma(lumas, coarse * np.float32(full), maps.logits, maps.gains, full=full)
-    offsets = _blend_chroma(frames, lumas, fused, maps.logits[:, BANDS + 1])
+    offsets = _blend_chroma(taken, fused, maps.logits[:, BANDS + 1], full=full)
     return to_pixels(fused, offsets, full=full, depth=depth)
 
 
@@ -95,46 +96,56 @@ def _sum(planes: Sequence[Plane]) -> Plane:
 
 
 def _blend_chroma(
-    frames: Sequence[NDArray[Any]], lumas: Sequence[Plane], fused: Plane, logits: Planes
+    frames: Sequence[Colour], fused: Plane, logits: Planes, *, full: float
 ) -> tuple[Plane, Plane]:
     """Fused chroma as red and blue minus luma: (H, W) each.
 
     Weights are made at half resolution: by colourfulness, hue and logits, following the luma.
     """
-    full = full_scale(frames[0])
     floor = np.float32(FOLLOW_FLOOR * full)
     target = np.clip(reduce(fused, 2), 0, full) + floor
     highest = logits.max(0)
+    planes = [(_as_float(frame.red), _as_float(frame.blue), frame.luma) for frame in frames]
     weights, follows = [], []
-    for frame, luma, logit in zip(frames, lumas, logits, strict=True):
-        own = reduce(luma, 2)
-        weight = _colour_weight(half_colour(frame), own, full)
+    for each, logit in zip(planes, logits, strict=True):
+        red, blue, own = (reduce(plane, 2) for plane in each)
+        weight = _colour_weight(red, blue, own, full)
         weight *= enlarge(np.exp(logit - highest), GRID // 2)
         weights.append(weight)
         own += floor
         follows.append(_follow(target / own))
     share = as_plane(1 / _sum(weights))
-    red, blue, mean = (np.zeros_like(fused) for _ in range(3))
-    for frame, luma, weight, follow in zip(frames, lumas, weights, follows, strict=True):
-        plane = enlarge(as_plane(weight * share * follow), 2)
-        cv2.accumulateProduct(plane, frame[..., 0].astype(np.float32), red)
-        cv2.accumulateProduct(plane, frame[..., 2].astype(np.float32), blue)
-        cv2.accumulateProduct(plane, luma, mean)
-    red -= mean
-    blue -= mean
+    shares = [
+        enlarge(as_plane(weight * share * follow), 2)
+        for weight, follow in zip(weights, follows, strict=True)
+    ]
+    red, blue, luma = (_mean(shares, channel) for channel in zip(*planes, strict=True))
+    red -= luma
+    blue -= luma
     return red, blue
 
 
-def _colour_weight(colour: NDArray[Any], luma: Plane, full: float) -> Plane:
-    """Colourfulness times the trust in the hue of RGB (h, w, 3) of that luma: (h, w)."""
-    red, green, blue = (as_plane(plane) for plane in cv2.split(colour))
+def _as_float(plane: NDArray[Any]) -> Plane:
+    return plane.astype(np.float32)
+
+
+def _mean(shares: Sequence[Plane], planes: Sequence[Plane]) -> Plane:
+    """Sum over frames of each one's share of its plane."""
+    total = as_plane(cv2.multiply(shares[0], planes[0]))
+    for share, plane in zip(shares[1:], planes[1:], strict=True):
+        cv2.accumulateProduct(share, plane, total)
+    return total
+
+
+def _colour_weight(red: Plane, blue: Plane, luma: Plane, full: float) -> Plane:
+    """Colourfulness times the trust in the hue: (h, w)."""
     weight = as_plane(
         cv2.addWeighted(
             cv2.absdiff(blue, luma), _BLUE, cv2.absdiff(red, luma), _RED, CHROMA_FLOOR * full
         )
     )
     slope = 1 / (full * (CLIP_START - CLIP_END))
-    hue = as_plane(cv2.max(cv2.max(red, green), blue))
+    hue = as_plane(cv2.max(cv2.max(red, green_of(red, blue, luma)), blue))
     hue *= np.float32(slope)
     hue -= np.float32(CLIP_END * full * slope)
     weight *= np.clip(hue, CLIP_SHARE, 1, out=hue)

@@ -29,7 +29,7 @@ from mefuse.grid import (
     SATURATION_FLOOR,
     Glimpse,
 )
-from mefuse.host.bands import fine_bands, full_scale, half_colour, luma_of
+from mefuse.host.bands import Colour, fine_bands, full_scale, green_of
 from mefuse.host.planes import Plane, Planes, as_plane, enlarge, reduce
 
 _OWN = 8  # features that a frame has without the others
@@ -42,11 +42,13 @@ def glimpse(frames: Sequence[NDArray[Any]]) -> Glimpse[Planes]:
     unit = np.float32(1 / full_scale(frames[0]))
     lumas, energies, colours = [], [], []
     for frame in frames:
-        _, energy, smallest = fine_bands(luma_of(frame))
+        taken = Colour.of(frame)
+        _, energy, smallest = fine_bands(taken.luma)
         lumas.append(smallest)
         energies.append(np.stack([reduce(e, GRID >> (i + 1)) for i, e in enumerate(energy)]))
-        colour = reduce(half_colour(frame), GRID // 2)
-        colours.append(colour.transpose(2, 0, 1))
+        planes = (taken.red.astype(np.float32), taken.blue.astype(np.float32), taken.luma)
+        red, blue, luma = (reduce(reduce(plane, 2), GRID // 2) for plane in planes)
+        colours.append(np.stack((red, green_of(red, blue, luma), blue)))
     return Glimpse(np.stack(colours) * unit, np.stack(lumas) * unit, np.stack(energies) * unit**2)
 
 

@@ -83,7 +83,7 @@ def gelu(x: Array) -> None:
 
 def sigmoid(x: Array) -> Array:
     """1 / (1 + exp(-x))."""
-    y = np.exp(-x)
+    y = np.exp(-np.maximum(x, np.float32(-80)))  # beyond it the exponential would overflow
     y += 1
     return np.reciprocal(y, out=y)
 

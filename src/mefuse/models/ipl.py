@@ -22,7 +22,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mefuse.blend import blend_coarse, blend_fine, build_pyramid, decompose
 from mefuse.cache import AttentionCache
+from mefuse.features import sense
 from mefuse.grid import BANDS, FEATURES, LOGITS, Maps
 from mefuse.models.ipl_config import MAX_GAIN, MAX_RESIDUAL, POSITION, IPLConfig, Region
 
@@ -271,6 +273,31 @@ class IPL(nn.Module):
         mean = _frame_mean(x, share)  # B, C, h, w
         gains = MAX_GAIN * torch.sigmoid(F.pixel_shuffle(self.shared_head(mean), 2))
         return Maps(logits, gains)
+
+    def fuse_whole(
+        self,
+        detail: Tensor,
+        small: Tensor,
+        region: Region,
+        *,
+        finest_px: int | None = None,  # noqa: ARG002 - fine bands cost next to nothing here
+    ) -> tuple[Tensor, Tensor]:
+        """Fused luma (B, H, W) and chroma (B, 2, H, W), as training needs them.
+
+        Args:
+            detail: (B, N, 3, H, W) what is fused, 0..1.
+            small: (B, N, 3, h, w) the whole brackets, small, for the prefill.
+            region: where the detail lies in the whole.
+            finest_px: not used.
+        """
+        cache: Cache = AttentionCache(
+            bits=32, budget_bytes=2**40
+        )  # not quantised, it has a gradient
+        with torch.no_grad():
+            seen, fine = decompose(small), decompose(detail)
+        self.prefill(*sense(small, seen), cache)
+        maps = self.decode(*sense(detail, fine), region, cache)
+        return blend_fine(fine, blend_coarse(build_pyramid(fine.luma), maps), maps)
 
     def _features_to_cells(
         self,

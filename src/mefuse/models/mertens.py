@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -18,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mefuse.aligned import Aligned
+from mefuse.bands import Bands
 from mefuse.device import cuda_index
-from mefuse.errors import InputError
+from mefuse.errors import InputError, ResultError
 from mefuse.models import Fused
 
 
@@ -37,6 +39,7 @@ class MertensFuser:
         slice_size: int | None,  # noqa: ARG002  always the whole picture
         on_slice: Callable[[int, int], None] | None,
         keep_weight_maps: bool = False,
+        in_bands: bool = False,
     ) -> Fused:
         """Fuses a bracket whole; see `mefuse.models.Fuser.fuse` for the arguments."""
         warped = [_to_255(frame) for frame in bracket.whole()]
@@ -46,16 +49,25 @@ class MertensFuser:
         del warped
         if on_slice is not None:
             on_slice(1, 1)
+        if not np.isfinite(np.sum(blended)):
+            raise ResultError(
+                "OpenCV's fusion gave no numbers, nothing was written; try --model ipl"
+            )
         pixels = _to_integers(np.asarray(blended, np.float32), depth)
+        if in_bands:
+            bands = Bands(pixels.shape, pixels.dtype, lambda: iter([pixels]))
+            return Fused(pixels[:0], weight_maps=kept, bands=bands)
         return Fused(pixels, weight_maps=kept)
 
 
-def load_fuser(name: str, *, device: str) -> MertensFuser:
+def load_fuser(name: str, *, device: str, path: Path | None = None) -> MertensFuser:
     """OpenCV's fusion, ready.
 
     Raises:
-        InputError: a GPU was asked for by name, which it cannot use.
+        InputError: a GPU was asked for by name, which it cannot use, or weights were given.
     """
+    if path is not None:
+        raise InputError(f"{path}: the model {name} has no weights; leave the file out")
     cuda_index(device)  # refuses a name that means nothing
     if device.startswith("cuda"):
         raise InputError(f"the model {name} runs on the CPU only; use --device auto or cpu")

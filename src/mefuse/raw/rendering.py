@@ -14,10 +14,11 @@ import rawpy
 
 from mefuse.errors import InputError
 from mefuse.exposure import camera_stops
+from mefuse.extent import check_megapixels
 from mefuse.frames import Source
 from mefuse.raw.files import Header, Multipliers, normalised, opened, read_header
 from mefuse.raw.levels import saturation_level
-from mefuse.settings import RawSettings
+from mefuse.settings import MAX_MEGAPIXELS, RawSettings
 
 _DEFAULTS = RawSettings()
 
@@ -49,7 +50,11 @@ class Plan:
 
 
 def plan_rendering(
-    sources: Sequence[Source], *, reference: int | None = None, settings: RawSettings = _DEFAULTS
+    sources: Sequence[Source],
+    *,
+    reference: int | None = None,
+    settings: RawSettings = _DEFAULTS,
+    max_megapixels: float = MAX_MEGAPIXELS,
 ) -> Plan:
     """Chooses one rendering for a bracket of raw files.
 
@@ -59,10 +64,13 @@ def plan_rendering(
 
     Raises:
         InputError: the files come from different cameras, or a setting does not fit them.
-        ReadError: LibRaw cannot read one of the files.
+        ReadError: LibRaw cannot read one of the files, or its sensor has more than
+            `max_megapixels`.
     """
     _check(settings)
     headers = [read_header(source) for source in sources]
+    for header in headers:
+        check_megapixels(header.size, str(header.source.path), max_megapixels)
     at = _middle(headers) if reference is None else reference
     chosen = headers[at]
     _check_cameras(headers, chosen)

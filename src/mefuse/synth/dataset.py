@@ -12,7 +12,6 @@ not depend on how many.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ import tifffile
 import torch
 from numpy.typing import NDArray
 
+from mefuse import landing
 from mefuse.errors import WriteError
 from mefuse.frames import Metadata
 from mefuse.synth.brackets import F_NUMBER, Bracket, BracketSettings, draw_bracket
@@ -70,7 +70,7 @@ def write_set(folder: Path, *, settings: SetSettings) -> Iterator[Path]:
         entries.append(entry)
         yield folder / _name(index)
     text = json.dumps(entries, indent=1) + "\n"
-    _store(folder / MANIFEST, text.encode("utf-8"))
+    _store(folder / MANIFEST, text.encode("utf-8"), overwrite=settings.overwrite)
 
 
 def _made(
@@ -187,41 +187,22 @@ def _write_frame(
             metadata=Metadata(exif=block), overwrite=overwrite,
         )  # fmt: skip
         return
-    check_target(path, overwrite)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with landing.replacing(path, overwrite=overwrite) as file:
         tifffile.imwrite(
-            part, pixels, photometric="rgb", compression="zlib", compressionargs={"level": 1},
+            file, pixels, photometric="rgb", compression="zlib", compressionargs={"level": 1},
             predictor=True, rowsperstrip=64, metadata=None, software=False,
             extratags=tiff_tags(by),
         )  # fmt: skip
-        part.replace(path)
-    except OSError as err:
-        raise _unwritable(path, err) from err
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _write_mask(path: Path, mask: NDArray[np.uint8], overwrite: bool) -> None:
-    check_target(path, overwrite)
     done, encoded = cv2.imencode(".png", mask, (cv2.IMWRITE_PNG_COMPRESSION, 6))
     if not done:
         raise WriteError(f"{path}: encoding failed; try another size")
-    _store(path, encoded.tobytes())
+    _store(path, encoded.tobytes(), overwrite=overwrite)
 
 
-def _store(path: Path, content: bytes) -> None:
+def _store(path: Path, content: bytes, *, overwrite: bool) -> None:
     """Puts a small file in one piece."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    except OSError as err:
-        raise _unwritable(path, err) from err
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _unwritable(path: Path, err: OSError) -> WriteError:
-    reason = (err.strerror or str(err)).lower()
-    return WriteError(f"{path}: writing failed ({reason}); make room or choose another place")
+    with landing.replacing(path, overwrite=overwrite) as file:
+        file.write(content)

@@ -11,13 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
-from mefuse.synth.shots import Places, Shot, Sway, View
+from mefuse.synth.shots import Places, Shot, Sway
 
 Still = Callable[[Tensor, Tensor], Tensor]
 """The still scene: places y, x (h, w) -> linear radiance (3, h, w)."""
@@ -112,56 +110,3 @@ def grown(mask: Tensor, *, by_px: int) -> Tensor:
     side = 2 * by_px + 1
     wide = F.max_pool2d(mask[None, None].float(), (1, side), 1, (0, by_px))
     return F.max_pool2d(wide, (side, 1), 1, (by_px, 0))[0, 0] > 0
-
-
-def sampler(radiance: Tensor, view: View) -> Still:
-    """The still scene from its radiance (3, H, W) in a view; what lies outside repeats the edge."""
-
-    def still(y: Tensor, x: Tensor) -> Tensor:
-        v = (y - view.top) * (2 / (view.height * view.pixel)) - 1
-        u = (x - view.left) * (2 / (view.width * view.pixel)) - 1
-        grid = torch.stack((u, v), -1)[None]
-        found = F.grid_sample(
-            radiance[None], grid, mode="bicubic", padding_mode="border", align_corners=False
-        )[0]
-        return found.clamp_min(0)
-
-    return still
-
-
-def moved(
-    radiance: Tensor,
-    view: View,
-    *,
-    motion: Motion,
-    poses: Sequence[NDArray[np.float64] | None] | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Every frame's radiance of a still scene in which things move: for training.
-
-    Args:
-        radiance: (3, H, W), linear, the still scene in `view`.
-        view: which part of the scene that is.
-        motion: what moves; it knows how many frames there are.
-        poses: per frame how the camera moved, (3, 3) scene place -> the frame's; None: not.
-
-    Returns:
-        Radiance per frame (N, 3, H, W), and where any differs from the reference (H, W) bool, as
-        the reference's pose shows it.
-    """
-    still, device = sampler(radiance, view), radiance.device
-    at_rest = Places.of(view, device=device)
-    moments = range(len(motion.start_s))
-    unposed = [seen(radiance, still, at_rest, motion=motion, frame=k) for k in moments]
-    white = torch.quantile(
-        radiance.mean(0).flatten()[:: max(1, radiance[0].numel() // 20000)], 0.99
-    )
-    mask = changed(unposed[motion.reference], unposed, white=float(white))
-    frames = []
-    for k, pose in enumerate(poses or [None] * len(unposed)):
-        if pose is None:
-            frames.append(unposed[k])
-            continue
-        places = Places.of(view, back=np.asarray(np.linalg.inv(pose), np.float64), device=device)
-        base = still(places.y, places.x)
-        frames.append(seen(base, still, places, motion=motion, frame=k))
-    return torch.stack(frames), mask

@@ -32,13 +32,7 @@ class Draws(IterableDataset[Sample]):
         seed = self.seed if worker is None else (*self.seed, worker.id)
         recipe, rng = self.recipe, np.random.default_rng(seed)
         while True:
-            yield draw_sample(
-                rng,
-                self.pictures,
-                brackets=recipe.brackets,
-                size_px=recipe.size_px,
-                motion=recipe.motion,
-            )
+            yield draw_sample(rng, self.pictures, brackets=recipe.brackets, size_px=recipe.size_px)
 
 
 def feed(

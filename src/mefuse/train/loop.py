@@ -9,16 +9,15 @@ import logging
 import math
 import time
 from pathlib import Path
+from typing import Protocol, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mefuse.blend import blend_coarse, blend_fine, build_pyramid, decompose
-from mefuse.cache import AttentionCache
-from mefuse.features import sense
-from mefuse.models.ipl import IPL
-from mefuse.models.ipl_config import IPLConfig
+from mefuse import landing
+from mefuse.models import load_config_type, load_network_type
+from mefuse.models.ipl_config import Region
 from mefuse.synth.pictures import Picture, load_pictures
 from mefuse.train.data import Sample
 from mefuse.train.feed import feed
@@ -31,14 +30,21 @@ from mefuse.weights import load, save
 log = logging.getLogger("mefuse.train")
 
 
-def fuse_sample(network: IPL, sample: Sample) -> tuple[Tensor, Tensor]:
+class Trainable(Protocol):
+    """What training asks of a network, beside being a torch module."""
+
+    def fuse_whole(
+        self, detail: Tensor, small: Tensor, region: Region, *, finest_px: int | None
+    ) -> tuple[Tensor, Tensor]:
+        """Fused luma and chroma of a sample's parts; see `models.ipl.IPL.fuse_whole`."""
+
+
+def fuse_sample(
+    network: nn.Module, sample: Sample, *, finest_px: int | None = None
+) -> tuple[Tensor, Tensor]:
     """Fused luma (B, H, W) and chroma (B, 2, H, W) of a sample; the cache is not quantised."""
-    cache: AttentionCache[Tensor] = AttentionCache(bits=32, budget_bytes=2**40)
-    with torch.no_grad():
-        small, detail = decompose(sample.small), decompose(sample.detail)
-    network.prefill(*sense(sample.small, small), cache)
-    maps = network.decode(*sense(sample.detail, detail), sample.region, cache)
-    return blend_fine(detail, blend_coarse(build_pyramid(detail.luma), maps), maps)
+    trainable = cast("Trainable", network)
+    return trainable.fuse_whole(sample.detail, sample.small, sample.region, finest_px=finest_px)
 
 
 def schedule(recipe: Recipe, step: int, *, spent: float = 0.0) -> float:
@@ -70,7 +76,9 @@ class Trainer:
         self.train_pictures = [
             p for i, p in enumerate(pictures) if i % recipe.held_out != recipe.held_out - 1
         ]
-        self.network = IPL(IPLConfig(**recipe.network)).to(device)
+        kind = load_network_type(recipe.model)
+        config = load_config_type(recipe.model)(**recipe.network)
+        self.network: nn.Module = kind(config).to(device)
         self.averaged = copy.deepcopy(self.network).requires_grad_(False)
         self.optimisers = optimisers_of(self.network, recipe)
         self.rng = np.random.default_rng(recipe.seed)
@@ -95,7 +103,7 @@ class Trainer:
         self.rng = np.random.default_rng([self.recipe.seed, self.step])
         log.info("resumed at step %d", self.step)
 
-    def start_from(self, network: IPL) -> None:
+    def start_from(self, network: nn.Module) -> None:
         """Takes over the weights of a network of the recipe's sizes."""
         for own in (self.network, self.averaged):
             own.load_state_dict(network.state_dict())
@@ -109,9 +117,8 @@ class Trainer:
             "step": self.step,
             "spent_s": self.spent_s,
         }
-        partial = self.checkpoint.with_suffix(".partial")
-        torch.save(state, partial)
-        partial.replace(self.checkpoint)
+        with landing.replacing(self.checkpoint, overwrite=True) as file:
+            torch.save(state, file)
 
     def _fuse(self, sample: Sample) -> tuple[Tensor, Tensor]:
         """A sample fused by the averaged network."""
@@ -125,7 +132,7 @@ class Trainer:
         for optimiser, rate in zip(self.optimisers, rates, strict=True):
             for group in optimiser.param_groups:
                 group["lr"] = rate * part
-        luma, chroma = fuse_sample(self.network, sample)
+        luma, chroma = fuse_sample(self.network, sample, finest_px=recipe.finest_px or None)
         loss = fusion_loss(sample.detail, luma, chroma, recipe)
         self.network.zero_grad(set_to_none=True)
         loss.total.backward()

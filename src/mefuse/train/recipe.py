@@ -20,8 +20,8 @@ class Recipe:
     steps: int = 6000
     brackets: int = 3  # per step
     size_px: int = 320  # side of the detail that is fused
+    finest_px: int = 0  # side of what networks of levels fuse at the finest one; 0: all of it
     uses: int = 1  # how often each sample drawn is used
-    motion: float = 0.0  # share of the samples in which things move between the frames
     learning_rate: float = 2e-3  # of AdamW: biases, scales, the last layers
     matrix_rate: float = 0.01  # of Muon: the matrices that mix channels
     weight_decay: float = 1e-4

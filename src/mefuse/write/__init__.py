@@ -17,10 +17,12 @@ from typing import Any, BinaryIO
 from numpy.typing import NDArray
 
 from mefuse import colour, profiles
+from mefuse.bands import Bands
 from mefuse.errors import FormatError, WriteError
 from mefuse.frames import Exposure, Metadata
 from mefuse.landing import check_target, replacing, unwritable
 from mefuse.profiles import ProfileName
+from mefuse.settings import Compression, FuseSettings
 from mefuse.write.embed import Embedded
 from mefuse.write.formats import (
     FORMATS,
@@ -29,10 +31,12 @@ from mefuse.write.formats import (
     Bits,
     FormatName,
     OutputFormat,
+    check_compression,
     check_size,
     resolve_format,
 )
 from mefuse.write.tiff import Page
+from mefuse.write.verify import can_be_checked, check_written
 
 __all__ = [
     "FORMATS",
@@ -43,11 +47,15 @@ __all__ = [
     "LinearLight",
     "OutputFormat",
     "Page",
+    "check_compression",
     "check_size",
     "check_target",
     "resolve_format",
     "write_picture",
 ]
+
+
+_DEFAULT_COMPRESSION = FuseSettings().compression
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +68,14 @@ class LinearLight:
 
 
 def write_picture(
-    pixels: NDArray[Any],
+    pixels: NDArray[Any] | Bands,
     target: Path | BinaryIO,
     *,
     format: str,
     quality: int,
     metadata: Metadata,
     overwrite: bool,
+    compression: Compression = _DEFAULT_COMPRESSION,
     bits: int | None = None,
     layers: Sequence[Page] = (),
     linear: LinearLight | None = None,
@@ -75,12 +84,14 @@ def write_picture(
     """Encodes the fused picture and stores it, whole or not at all.
 
     Args:
-        pixels: (H, W, 3) uint8 or uint16 RGB, in the colour space of `metadata.icc`.
+        pixels: (H, W, 3) uint8 or uint16 RGB, in the colour space of `metadata.icc`; in bands,
+            which are made as they are written, for TIFF.
         target: a path, or a binary stream, which gets the encoded bytes and is not closed.
         format: a name of `FORMATS`.
         quality: 1..100, of the lossy formats.
         metadata: EXIF, XMP and ICC as they shall stand in the file.
         overwrite: whether an existing file may be replaced.
+        compression: of PNG and TIFF.
         bits: per channel in the file; None: as the pixels have.
         layers: more pages behind the picture; TIFF only.
         linear: for OpenEXR.
@@ -98,22 +109,36 @@ def write_picture(
     if isinstance(target, Path):
         check_target(target, overwrite)
     form = _checked(pixels, name, format=format, bits=bits, layers=layers)
-    job = _Job(pixels, metadata, quality, form, tuple(layers), linear or LinearLight(), name)
+    check_compression(form, compression, name=name)
+    job = _Job(
+        pixels, metadata, quality, compression, form, tuple(layers), linear or LinearLight(), name
+    )
+    size = (pixels.shape[0], pixels.shape[1])
     if not isinstance(target, Path):
-        return job.to_stream(target)
+        lost = job.to_stream(target)
+        if can_be_checked(target):
+            check_written(target, size, format=form.name, name=name)
+        return lost
     with replacing(target, overwrite=overwrite) as file:
-        return job.to_file(file)
+        lost = job.to_file(file)
+        check_written(file, size, format=form.name, name=name)
+        return lost
 
 
 def _checked(
-    pixels: NDArray[Any], name: str, *, format: str, bits: int | None, layers: Sequence[Page]
+    pixels: NDArray[Any] | Bands,
+    name: str,
+    *,
+    format: str,
+    bits: int | None,
+    layers: Sequence[Page],
 ) -> OutputFormat:
     """The format and its bits, refused where these pixels do not go into it."""
-    if pixels.size == 0:
+    if 0 in pixels.shape:
         raise WriteError(f"{name}: the fused picture is empty; check the frames")
     depth = bits or pixels.dtype.itemsize * 8
     form = resolve_format("", format=format, depth=depth, source_is_16_bit=False)
-    check_size(form, *pixels.shape[:2], name=name)
+    check_size(form, pixels.shape[0], pixels.shape[1], name=name)
     if layers and form.name != "tiff":
         raise FormatError(f"{name}: {FORMATS[form.name].title} holds no layers; use .tiff")
     return form
@@ -123,9 +148,10 @@ def _checked(
 class _Job:
     """One picture on its way into a file."""
 
-    pixels: NDArray[Any]
+    picture: NDArray[Any] | Bands
     metadata: Metadata
     quality: int
+    compression: Compression
     form: OutputFormat
     layers: tuple[Page, ...]
     linear: LinearLight
@@ -136,7 +162,12 @@ class _Job:
         if self.form.name == "tiff":
             from mefuse.write.tiff import write_tiff
 
-            _storing(self.name, lambda: write_tiff(file, self._pages(), self.metadata))
+            _storing(
+                self.name,
+                lambda: write_tiff(
+                    file, self._pages(), self.metadata, compression=self.compression
+                ),
+            )
             return ()
         if self.form.name == "exr":
             self._write_exr(file)
@@ -155,7 +186,7 @@ class _Job:
         return lost
 
     def _pages(self) -> list[Page]:
-        return [Page(self.pixels, "fused"), *self.layers]
+        return [Page(self.picture, "fused"), *self.layers]
 
     def _write_encoded(self, file: BinaryIO) -> tuple[str, ...]:
         """The formats that are encoded in memory."""
@@ -164,12 +195,17 @@ class _Job:
         _storing(self.name, file.flush)
         return tuple(f"{self.name}: left out {what}" for what in embedded.lost)
 
+    @property
+    def pixels(self) -> NDArray[Any]:
+        """The picture in one piece, for formats that are encoded whole."""
+        return self.picture.whole() if isinstance(self.picture, Bands) else self.picture
+
     def _encoded(self) -> Embedded:
-        from mefuse.write import jxl, opencv
+        from mefuse.write import jxl, opencv, png
 
         pixels, metadata, name, quality = self.pixels, self.metadata, self.name, self.quality
         if self.form.name == "png":
-            return opencv.encode_png(pixels, metadata, name=name)
+            return png.encode_png(pixels, metadata, compression=self.compression)
         if self.form.name == "jpeg":
             return opencv.encode_jpeg(pixels, metadata, quality=quality, name=name)
         if self.form.name == "webp":

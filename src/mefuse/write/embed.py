@@ -1,4 +1,4 @@
-"""Puts EXIF, XMP and ICC into JPEG, PNG and JPEG XL files that an encoder has made.
+"""Puts EXIF, XMP and ICC into JPEG and JPEG XL files that an encoder has made, and into PNG chunks.
 
 It adds segments, chunks or boxes and decodes nothing. What a format cannot hold is told, not lost
 in silence.
@@ -19,7 +19,6 @@ from mefuse import boxes, exif_copy, xmp
 from mefuse.containers import (
     EXIF_HEADER,
     ICC_HEADER,
-    PNG_SIGNATURE,
     PNG_XMP,
     XMP_EXTENSION_HEADER,
     XMP_HEADER,
@@ -92,21 +91,27 @@ def _segment(marker: int, payload: bytes) -> bytes:
     return struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload
 
 
-def in_png(encoded: bytes, metadata: Metadata) -> Embedded:
-    """A PNG with metadata in chunks right behind IHDR."""
+def png_metadata(metadata: Metadata) -> bytes:
+    """The chunks of metadata, which belong right behind IHDR."""
     block = b""
     if metadata.icc is not None:
-        block += _chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc))
+        block += png_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc))
     if metadata.exif is not None:
-        block += _chunk(b"eXIf", metadata.exif)
+        block += png_chunk(b"eXIf", metadata.exif)
     if metadata.xmp is not None:
-        block += _chunk(b"iTXt", PNG_XMP + bytes(4) + metadata.xmp)
-    return Embedded(_put_in(encoded, len(PNG_SIGNATURE) + 25, block))
+        block += png_chunk(b"iTXt", PNG_XMP + bytes(4) + metadata.xmp)
+    return block
 
 
-def _chunk(name: bytes, payload: bytes) -> bytes:
+def png_chunk(name: bytes, payload: bytes) -> bytes:
+    """One chunk."""
+    return b"".join(chunk_around(name, memoryview(payload)))
+
+
+def chunk_around(name: bytes, payload: memoryview) -> Pieces:
+    """One chunk in pieces, its payload not copied."""
     check = zlib.crc32(payload, zlib.crc32(name))
-    return struct.pack(">I", len(payload)) + name + payload + struct.pack(">I", check)
+    return [struct.pack(">I", len(payload)) + name, payload, struct.pack(">I", check)]
 
 
 def in_jxl(encoded: bytes, metadata: Metadata) -> Embedded:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from mefuse.errors import FormatError
+from mefuse.settings import Compression, FuseSettings
 
 FormatName = Literal["png", "jpeg", "tiff", "webp", "avif", "jxl", "exr"]
 Bits = Literal[8, 10, 12, 16]
@@ -28,12 +29,15 @@ class Format:
     deep: Bits  # bits where the frames have 16, and nobody asked for other
     longest_px: int | None = None  # of a side
     is_lossy: bool = False  # heeds the quality
+    compressions: tuple[Compression, ...] = ()  # that it can be asked for
 
 
 FORMATS: dict[FormatName, Format] = {
-    "png": Format("PNG", ("png",), (8, 16), 16),
+    "png": Format("PNG", ("png",), (8, 16), 16, compressions=("none", "fast", "small")),
     "jpeg": Format("JPEG", ("jpg", "jpeg"), (8,), 8, 65_500, True),
-    "tiff": Format("TIFF", ("tif", "tiff"), (8, 16), 16),
+    "tiff": Format(
+        "TIFF", ("tif", "tiff"), (8, 16), 16, compressions=("none", "fast", "small", "zstd")
+    ),
     "webp": Format("WebP", ("webp",), (8,), 8, 16_383, True),
     "avif": Format("AVIF", ("avif",), (8, 10, 12), 10, 65_536, True),
     "jxl": Format("JPEG XL", ("jxl",), (8, 16), 16, None, True),
@@ -102,6 +106,21 @@ def check_size(form: OutputFormat, height: int, width: int, *, name: str) -> Non
     if limit is not None and max(height, width) > limit:
         title = FORMATS[form.name].title
         raise FormatError(f"{name}: {title} holds {limit} px a side; use .png or .tiff")
+
+
+def check_compression(form: OutputFormat, compression: Compression, *, name: str) -> None:
+    """Refuses a compression that the format does not have; the default goes with every format.
+
+    Raises:
+        FormatError: it does not.
+    """
+    offered = FORMATS[form.name].compressions
+    if compression in offered or compression == FuseSettings().compression:
+        return
+    title = FORMATS[form.name].title
+    if offered:
+        raise FormatError(f"{name}: {title} has no {compression}; use {', '.join(offered)}")
+    raise FormatError(f"{name}: compression is for PNG and TIFF, {title} goes by the quality")
 
 
 def writable() -> str:

@@ -1,4 +1,4 @@
-"""PNG, JPEG, WebP and AVIF, through OpenCV."""
+"""JPEG, WebP and AVIF, through OpenCV."""
 
 from __future__ import annotations
 
@@ -11,24 +11,10 @@ from numpy.typing import NDArray
 
 from mefuse.errors import WriteError
 from mefuse.frames import Metadata
-from mefuse.write.embed import Embedded, in_jpeg, in_png
+from mefuse.write.embed import Embedded, in_jpeg
 
-# Level 1, one cheap filter and run lengths: 5 times faster than level 6 for a few per cent of size.
-_PNG_FLAGS = (
-    cv2.IMWRITE_PNG_COMPRESSION,
-    1,
-    cv2.IMWRITE_PNG_FILTER,
-    cv2.IMWRITE_PNG_FILTER_SUB,
-    cv2.IMWRITE_PNG_STRATEGY,
-    cv2.IMWRITE_PNG_STRATEGY_RLE,
-)
 _FULL_CHROMA_QUALITY = 90  # from here on a JPEG is meant to look like the original
 _AVIF_SPEED = 9  # as OpenCV's own default; 8 takes twice as long for 3 % of size
-
-
-def encode_png(pixels: NDArray[Any], metadata: Metadata, *, name: str) -> Embedded:
-    """A PNG of uint8 or uint16 pixels (H, W, 3)."""
-    return in_png(_encode(".png", pixels, _PNG_FLAGS, name), metadata)
 
 
 def encode_jpeg(pixels: NDArray[Any], metadata: Metadata, *, quality: int, name: str) -> Embedded:

@@ -1,0 +1,251 @@
+"""Finds what moved between the frames of a bracket, on the whole picture, reduced.
+
+Works outwards from the reference: each frame is compared with its corrected neighbour. A place is
+a ghost where the levels of each contradict what the other allows, more than a shift by a few pixels
+explains, and the structures have nothing to do with each other. Knows no file, no transform and no
+network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from mefuse.ghosts import DRIFT_CELLS, Bytes, Ghost, Ghosts, Pixels, Plane, looked_up
+from mefuse.response import LevelMap, map_levels
+from mefuse.settings import GhostRemoval
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When a place where frames contradict each other, connected by more than `reach`, is a ghost.
+
+    Contradictions are codes of 255. Their mean over the place is at least `mean`; a share `sure`
+    of the place contradicts by `seed` whatever is within `shift` px; a share `torn` has a
+    structure of its own. It has `smallest` pixels of the reduced frames, and is replaced `grow` of
+    them further.
+    """
+
+    reach: float
+    mean: float
+    seed: float
+    shift: int
+    sure: float
+    torn: float
+    smallest: int
+    grow: int
+
+
+# Chosen on synthetic brackets of training pictures, moving ones, still ones, and still ones
+# misaligned by 3 px: 91 % of what can be gained by replacing, with a tenth of the harm of
+# replacing whatever contradicts.
+LIMITS: dict[GhostRemoval, Limits] = {
+    "auto": Limits(
+        reach=2.5, mean=15.0, seed=12.0, shift=3, sure=0.06, torn=0.45, smallest=24, grow=4
+    ),
+    "strong": Limits(
+        reach=1.5, mean=8.0, seed=6.0, shift=1, sure=0.03, torn=0.25, smallest=12, grow=7
+    ),
+}
+_JPEG_PX = 1  # how far misalignment and JPEG may shift a level anywhere
+# A code by which the trusted frame leaves what the other allows counts for so many of the frame's:
+# dark frames have few codes, with less noise in them.
+_BACKWARD = 3.0
+_JOINT = np.ones((11, 11), np.uint8)  # places that nearly touch are one
+_WINDOW_PX = 5  # of the frames at half their size, in which structures are compared
+_NOISE = 2.0  # variance, codes^2: what noise and JPEG leave of a flat place
+_TORN = 0.3  # correlation of structures that have nothing in common
+_FEATHER_PX = 5
+
+
+def find_ghosts(
+    frames: Sequence[Bytes], *, reference: int, amount: GhostRemoval, factor: int = 1
+) -> Ghosts:
+    """Finds what moved.
+
+    Args:
+        frames: (h, w, 3) uint8 each, the whole picture, aligned and reduced, darkest first.
+        reference: index of the frame that decides what is where.
+        amount: "auto" or "strong": how readily something is taken for a ghost.
+        factor: how many px of the frames to correct are one of these.
+    """
+    corrected: list[Pixels] = list(frames)
+    found: list[Ghost | None] = [None] * len(frames)
+    order = tuple(_outwards(reference, len(frames)))
+    for k in order:
+        trusted = k + 1 if k < reference else k - 1
+        found[k] = _find(corrected[trusted], frames[k], trusted, LIMITS[amount])
+        if found[k] is not None and 0 < k < len(frames) - 1:  # the next frame is compared with it
+            corrected[k] = Ghosts(tuple(found), (k,), 1).correct_small(corrected)[k]
+    return Ghosts(tuple(found), order, factor)
+
+
+def _outwards(reference: int, count: int) -> Iterator[int]:
+    """The other frames, nearest exposure first on either side."""
+    yield from range(reference - 1, -1, -1)
+    yield from range(reference + 1, count)
+
+
+def _find(trusted: Bytes, frame: Bytes, index: int, limits: Limits) -> Ghost | None:
+    """The ghost of a frame against a trusted one; None where nothing moved."""
+    levels = _levels(trusted, frame)
+    # The dearer questions are asked only where the cheaper ones leave something.
+    if not _exceeds(_excess(trusted, frame, levels, limits.shift), limits.seed):
+        return None
+    pair = _Pair(trusted, frame, levels, _levels(frame, trusted))
+    sure = pair.contradiction(limits.shift)
+    if not _exceeds(sure, limits.seed):
+        return None
+    moved = _moved(pair.contradiction(_JPEG_PX), sure, _torn(trusted, frame), limits)
+    if not moved.any():
+        return None
+    cover = _cover(moved, limits.grow)
+    decided, undecided = _drift(trusted, frame, levels, cover)
+    return Ghost(index, levels, cover, decided, undecided)
+
+
+def _exceeds(plane: Bytes, limit: float) -> bool:
+    return bool(cv2.minMaxLoc(plane)[1] > limit)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pair:
+    """Two frames, and how the levels of each appear in the other."""
+
+    trusted: Bytes
+    frame: Bytes
+    forward: LevelMap
+    backward: LevelMap
+
+    def contradiction(self, shift_px: int) -> Bytes:
+        """By how much the two contradict each other whatever is within shift_px: (h, w), codes.
+
+        Where one of them is clipped it allows much, and is not contradicted; so both count.
+        """
+        forward = _excess(self.trusted, self.frame, self.forward, shift_px)
+        backward = _excess(self.frame, self.trusted, self.backward, shift_px, scale=_BACKWARD)
+        return _bytes(cv2.min(forward, backward))
+
+
+def _levels(first: Bytes, second: Bytes) -> LevelMap:
+    """The map from the levels of one to those of the other."""
+    least, most = _range(first, _JPEG_PX)
+    return map_levels(first, second, texture=_bytes(cv2.subtract(most, least)))
+
+
+def _range(pixels: Bytes, radius_px: int) -> tuple[Bytes, Bytes]:
+    """The least and the greatest level around each pixel."""
+    box = np.ones((2 * radius_px + 1, 2 * radius_px + 1), np.uint8)
+    return _bytes(cv2.erode(pixels, box)), _bytes(cv2.dilate(pixels, box))
+
+
+def _bytes(pixels: Pixels) -> Bytes:
+    """The uint8 that OpenCV gives for uint8, as its annotations do not say."""
+    return np.asarray(pixels, np.uint8)
+
+
+def _excess(
+    first: Bytes, second: Bytes, levels: LevelMap, shift_px: int, *, scale: float = 1.0
+) -> Bytes:
+    """By how much the second leaves what the first around allows: (h, w), codes times `scale`."""
+    least, most = _range(first, shift_px)
+    low = cv2.LUT(least, _table(np.floor(levels.low)))
+    high = cv2.LUT(most, _table(np.ceil(levels.high)))
+    off = cv2.max(cv2.subtract(second, high), cv2.subtract(low, second))
+    red, green, blue = cv2.split(off)
+    strongest = cv2.max(cv2.max(red, green), blue)
+    if scale != 1.0:
+        strongest = cv2.convertScaleAbs(strongest, alpha=scale)
+    return _bytes(cv2.GaussianBlur(strongest, (5, 5), 0))
+
+
+def _table(levels: Plane) -> Bytes:
+    """A level table per channel as cv2.LUT takes it: (1, 256, 3) uint8."""
+    return np.ascontiguousarray(levels.T[None]).astype(np.uint8)
+
+
+def _torn(trusted: Bytes, frame: Bytes) -> Bytes:
+    """Where the structures of two frames have nothing in common: (h, w) uint8, 0 or 1.
+
+    Colour processing, glare and flare change levels where nothing moved, but not structure.
+    """
+    height, width = trusted.shape[:2]
+    size = ((width + 1) // 2, (height + 1) // 2)
+    one, other = (
+        _area(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)), size)
+        for pixels in (trusted, frame)
+    )
+    mean, mean_other = _window(one), _window(other)
+    variance = (_window(one * one) - mean * mean).clip(0) + _NOISE
+    variance *= (_window(other * other) - mean_other * mean_other).clip(0) + _NOISE
+    covariance = _window(one * other) - mean * mean_other + _NOISE
+    torn = (covariance < _TORN * np.sqrt(variance)).astype(np.uint8)
+    return np.asarray(cv2.resize(torn, (width, height), interpolation=cv2.INTER_NEAREST))
+
+
+def _window(plane: Plane) -> Plane:
+    return np.asarray(cv2.blur(plane, (_WINDOW_PX, _WINDOW_PX)), np.float32)
+
+
+def _moved(weak: Bytes, sure: Bytes, torn: Bytes, limits: Limits) -> Bytes:
+    """Where something moved: (h, w) uint8, 0 or 1."""
+    inside = _bytes(weak > limits.reach)
+    count, labels = cv2.connectedComponents(cv2.dilate(inside, _JOINT), connectivity=8)
+    labels *= inside
+    places = labels.ravel()
+    area = np.bincount(places, minlength=count)
+    kept = area >= limits.smallest
+    for plane, least in (
+        (weak, limits.mean),
+        (sure > limits.seed, limits.sure),
+        (torn, limits.torn),
+    ):
+        kept &= np.bincount(places, plane.ravel(), minlength=count) >= least * area
+    kept[0] = False
+    return _bytes(kept.astype(np.uint8)[labels])
+
+
+def _cover(moved: Bytes, grow: int) -> Bytes:
+    """Closed, grown and feathered: 255 where something moved, 0 away from it."""
+    side = 2 * grow + 1
+    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    closed = cv2.morphologyEx(moved * np.uint8(255), cv2.MORPH_CLOSE, disk)
+    grown = cv2.dilate(closed, disk)
+    return np.asarray(cv2.blur(grown, (_FEATHER_PX, _FEATHER_PX)), np.uint8)
+
+
+def _drift(trusted: Bytes, frame: Bytes, levels: LevelMap, cover: Bytes) -> tuple[Plane, Plane]:
+    """What a frame differs from the mapped levels by, continued under the cover.
+
+    In cells: where the levels are decided, and where they are open.
+    """
+    height, width = (-(-side // DRIFT_CELLS) for side in cover.shape)
+    means = [_area(pixels, (width, height)) for pixels in (trusted, frame)]
+    free = (_area(cover, (width, height)) == 0).astype(np.float32)[..., None]
+    seen = np.rint(means[0]).astype(np.uint8)
+    difference = means[1] - looked_up(seen, levels.centre)
+    undecided = looked_up(seen, levels.open)
+    weights = (free * (1 - undecided), free * undecided)
+    decided, open_ = (_pull_push(difference * weight, weight) for weight in weights)
+    return decided, open_
+
+
+def _pull_push(sums: Plane, weights: Plane) -> Plane:
+    """sums / weights, from ever larger surroundings where there is little weight."""
+    height, width = sums.shape[:2]
+    if max(height, width) <= 2:
+        total = weights.mean((0, 1))
+        return np.broadcast_to(sums.mean((0, 1)) / np.maximum(total, 1e-6), sums.shape).copy()
+    size = ((width + 1) // 2, (height + 1) // 2)
+    around = _pull_push(_area(sums, size), _area(weights, size))
+    wide = np.asarray(cv2.resize(around, (width, height), interpolation=cv2.INTER_LINEAR))
+    weak = np.float32(0.05)
+    return np.asarray((sums + weak * wide) / (weights + weak), np.float32)
+
+
+def _area(values: Pixels, size: tuple[int, int]) -> Plane:
+    """Means over cells; `size` is (width, height)."""
+    return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA), np.float32)

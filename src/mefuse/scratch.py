@@ -1,0 +1,43 @@
+"""Arrays of a bracket that may be larger than memory should be. A leaf.
+
+Small ones lie in memory; large ones in a temporary file that is mapped, without a name, so that it
+goes when the array does, however the program ends. `rest` gives back the memory of their pages:
+what is needed again is read from the file, or from what the system still holds of it.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+import tempfile
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+IN_MEMORY_BYTES = 192 * 2**20  # an array up to this size lies in memory; of 130 MP and 3 frames
+
+
+class Scratch:
+    """The large float32 arrays of one bracket."""
+
+    def __init__(self) -> None:
+        self._mapped: list[mmap.mmap] = []
+
+    def empty(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """An array to be filled."""
+        size = math.prod(shape) * 4
+        if size <= IN_MEMORY_BYTES:
+            return np.empty(shape, np.float32)
+        with tempfile.TemporaryFile(prefix="mefuse-") as file:
+            file.truncate(size)
+            mapped = mmap.mmap(file.fileno(), size)  # the mapping keeps the file
+        self._mapped.append(mapped)
+        return np.frombuffer(mapped, np.float32).reshape(shape)
+
+    def rest(self) -> None:
+        """Gives back the memory of what lies in files; no value changes."""
+        release: Any = getattr(mmap, "MADV_DONTNEED", None)  # Windows pages out by itself
+        if release is not None:
+            for mapped in self._mapped:
+                mapped.madvise(release)
