@@ -98,8 +98,9 @@ def use_of(workers: int, folder: Path, plans: Sequence[Path], model: str) -> Use
             before = [_processor_s(pid) for pid in (*running.workers, running.scheduler)]
             children = os.times()
             subprocess.run(command, check=True)
+            # Here, for children that have ended: later the cluster's own processes are among them.
+            client_s = sum(os.times()[2:4]) - sum(children[2:4])
             after = [_processor_s(pid) for pid in (*running.workers, running.scheduler)]
-    client_s = sum(os.times()[2:4]) - sum(children[2:4])
     ran = [one[0] - other[0] for one, other in zip(after, before, strict=True)]
     queued = [one[1] - other[1] for one, other in zip(after, before, strict=True)]
     records = [record.content for record in read_manifest(folder / f"out_{len(plans) - 1}")]

@@ -32,7 +32,7 @@ class Sample:
     region: Region  # of the detail in the whole, in cells
 
     def to(self, device: str) -> Sample:
-        """The same on a device, without the truth about motion."""
+        """The same on a device."""
         return Sample(self.detail.to(device), self.small.to(device), self.region)
 
 
