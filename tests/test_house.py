@@ -92,7 +92,7 @@ MAY_IMPORT = {
     "pins": "",
     "weights": "errors landing models pins",
     "levels": "blend cache",
-    "level_stream": "aligned bands blend cache device levels models slices weights",
+    "level_stream": "aligned bands blend cache device levels models slices torch_backend weights",
     "stream": "aligned bands cache device errors grid host models scratch slices slicework "
     "torch_backend trust weights",
     "fuse": "account align aligned clock colour coverage deliver depth discover doubts errors "

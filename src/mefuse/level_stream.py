@@ -39,6 +39,7 @@ from mefuse.levels import (
 )
 from mefuse.models import Fused
 from mefuse.slices import Rect, slices_of
+from mefuse.torch_backend import uploaded
 
 PREFILL_PX = 256  # longest side of the small bracket: training shows networks 128 to 384 px
 SLICE_PX = 512  # a slice of two frames and its arithmetic take about 150 MB
@@ -75,7 +76,7 @@ class LevelFuser:
         """Fuses a bracket; see `models.Fuser`."""
         size = slice_size or SLICE_PX
         cache: Cache = AttentionCache()
-        small = self._uploaded(bracket.small(PREFILL_PX, multiple_px=2))
+        small = uploaded(bracket.small(PREFILL_PX, multiple_px=2), self._device)
         self._network.prefill(luma_chroma(small)[0], cache)
         sizes = _sizes(bracket.padded)
         slices = [list(slices_of(rect.height, rect.width, size)) for rect in sizes]
@@ -103,8 +104,8 @@ class LevelFuser:
         whole = torch.empty(shape, device=self._device)
         for rect in slices:
             grown = rect.grown(self._overlap_px, padded)
-            luma, _ = luma_chroma(self._uploaded(bracket.region(grown, keep=True)))
-            part = smaller(luma)[(..., *_cut(_within(rect, grown), 2))]
+            luma, _ = luma_chroma(uploaded(bracket.region(grown, keep=True), self._device))
+            part = smaller(luma)[(..., *_cut(rect.inside(grown), 2))]
             whole[(..., *_cut(rect, 2))] = part
             tell()
         return whole
@@ -125,7 +126,7 @@ class LevelFuser:
         for rect in slices:
             grown = rect.grown(self._overlap_px, whole)
             part = self._fuse_part(luma[(..., *_cut(grown, 1))], coarser, grown, index, cache)
-            fused[(..., *_cut(rect, 1))] = part[(..., *_cut(_within(rect, grown), 1))]
+            fused[(..., *_cut(rect, 1))] = part[(..., *_cut(rect.inside(grown), 1))]
             tell()
         return fused
 
@@ -145,9 +146,9 @@ class LevelFuser:
         fused = np.empty((crop.height, crop.width, 3), dtype)
         for rect in slices:
             grown = rect.grown(self._overlap_px, padded)
-            frames = self._uploaded(bracket.region(grown))
+            frames = uploaded(bracket.region(grown), self._device)
             luma = self._fuse_part(luma_chroma(frames)[0], coarser, grown, 0, cache)
-            inner = (..., *_cut(_within(rect, grown), 1))
+            inner = (..., *_cut(rect.inside(grown), 1))
             rgb = _coloured(luma[inner], frames[inner]).mul_(largest).round_()
             target = fused[rect.top : rect.bottom, rect.left : rect.right]
             pixels = rgb[0].permute(1, 2, 0).cpu().numpy()
@@ -170,12 +171,6 @@ class LevelFuser:
         cut = (..., *_cut(rect, 2))
         view = view_of(luma, coarser[0][cut], coarser[1][cut], index=index)
         return view.so_far + view.strength * self._network.decode(view, cache)
-
-    def _uploaded(self, frames: Sequence[NDArray[Any]]) -> Tensor:
-        """Frames (h, w, 3) uint8 or uint16 -> (1, N, 3, h, w) float32, 0..1, on the device."""
-        full_scale = float(np.iinfo(frames[0].dtype).max)
-        stacked = torch.from_numpy(np.stack(frames)).to(self._device)
-        return stacked.permute(0, 3, 1, 2).float().div_(full_scale)[None]
 
 
 def load_level_fuser(name: str, *, device: str, path: Path | None = None) -> LevelFuser:
@@ -211,11 +206,6 @@ def _sizes(whole: Rect) -> list[Rect]:
         sizes.append(whole)
         whole = Rect(0, 0, -(-whole.height // 2), -(-whole.width // 2))
     return sizes
-
-
-def _within(rect: Rect, outer: Rect) -> Rect:
-    """`rect` in the coordinates of `outer`."""
-    return Rect(rect.top - outer.top, rect.left - outer.left, rect.height, rect.width)
 
 
 def _cut(rect: Rect, grid: int) -> tuple[slice, slice]:

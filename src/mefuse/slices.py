@@ -38,6 +38,10 @@ class Rect:
         right = min(self.right + margin_px, within.right)
         return Rect(top, left, bottom - top, right - left)
 
+    def inside(self, outer: Rect) -> Rect:
+        """This rectangle in the coordinates of `outer`."""
+        return Rect(self.top - outer.top, self.left - outer.left, self.height, self.width)
+
 
 def slices_of(height: int, width: int, size_px: int) -> Iterator[Rect]:
     """Yields the slices of a (height, width) picture, row by row; they tile it without overlap.

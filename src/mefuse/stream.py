@@ -237,7 +237,7 @@ class NetworkFuser:
 
         def glimpse_slice(rect: Rect) -> None:
             grown = rect.grown(OVERLAP_PX, bracket.padded)
-            here, inner = _cut(rect), _cut(_within(rect, grown))
+            here, inner = _cut(rect), _cut(rect.inside(grown))
             part = self._backend.glimpse(bracket.region(grown, keep=True))
             whole.colour[(..., *here)] = part.colour[(..., *inner)]
             whole.luma[(..., *here)] = part.luma[(..., *inner)]
@@ -266,7 +266,7 @@ class NetworkFuser:
 
         def decode_slice(rect: Rect) -> None:
             grown = rect.grown(overlap, whole)
-            here, inner, cut = _cut(rect), _cut(_within(rect, grown)), _cut(grown)
+            here, inner, cut = _cut(rect), _cut(rect.inside(grown)), _cut(grown)
             part = self._backend.decode(
                 seen.part(cut), pyramid.within(cut), Region.of(grown, whole), cache
             )
@@ -311,7 +311,7 @@ class NetworkFuser:
                     depth=dtype.itemsize * 8,
                 )
                 target = band[rect.top - first : rect.bottom - first, rect.left : rect.right]
-                inner = _within(rect, grown)
+                inner = rect.inside(grown)
                 down = slice(inner.top, inner.top + target.shape[0])
                 target[...] = pixels[down, inner.left : inner.left + target.shape[1]]
 
@@ -334,11 +334,6 @@ def load_network_fuser(name: str, *, device: str, path: Path | None = None) -> N
     from mefuse.torch_backend import TorchBackend
 
     return NetworkFuser(name, TorchBackend(weights.load(file, model=name), device=there))
-
-
-def _within(rect: Rect, outer: Rect) -> Rect:
-    """`rect` in the coordinates of `outer`."""
-    return Rect(rect.top - outer.top, rect.left - outer.left, rect.height, rect.width)
 
 
 def _cut(rect: Rect) -> Cut:

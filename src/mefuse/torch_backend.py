@@ -99,7 +99,7 @@ class TorchBackend:
     @torch.inference_mode()
     def glimpse(self, frames: Sequence[NDArray[Any]]) -> Glimpse[Tensor]:
         """What is kept of frames."""
-        rgb = self._uploaded(frames)
+        rgb = uploaded(frames, self._device)
         return glimpse(rgb, decompose(rgb))
 
     @torch.inference_mode()
@@ -144,7 +144,7 @@ class TorchBackend:
         self, frames: Sequence[NDArray[Any]], coarse: Tensor, maps: Maps[Tensor], *, depth: int
     ) -> NDArray[Any]:
         """The fused pixels of a region."""
-        luma, chroma = blend_fine(decompose(self._uploaded(frames)), coarse, maps)
+        luma, chroma = blend_fine(decompose(uploaded(frames, self._device)), coarse, maps)
         full_scale, dtype = (255, np.uint8) if depth == 8 else (65535, np.uint16)
         rgb = to_rgb(luma, within_gamut(luma, chroma))[0].clamp(0, 1).mul(full_scale).round()
         return rgb.permute(1, 2, 0).cpu().numpy().astype(dtype)
@@ -165,8 +165,9 @@ class TorchBackend:
         """Runs `work` on every slice, one after the other: the device has its own threads."""
         yield from map(work, slices)
 
-    def _uploaded(self, frames: Sequence[NDArray[Any]]) -> Tensor:
-        """Frames (h, w, 3) uint8 or uint16 -> (1, N, 3, h, w) float32, 0..1, on the device."""
-        full_scale = float(np.iinfo(frames[0].dtype).max)
-        stacked = torch.from_numpy(np.stack(frames)).to(self._device)
-        return stacked.permute(0, 3, 1, 2).float().div_(full_scale)[None]
+
+def uploaded(frames: Sequence[NDArray[Any]], device: torch.device) -> Tensor:
+    """Frames (h, w, 3) uint8 or uint16 -> (1, N, 3, h, w) float32, 0..1, on the device."""
+    full_scale = float(np.iinfo(frames[0].dtype).max)
+    stacked = torch.from_numpy(np.stack(frames)).to(device)
+    return stacked.permute(0, 3, 1, 2).float().div_(full_scale)[None]
