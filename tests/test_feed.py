@@ -51,3 +51,17 @@ def test_each_sample_is_used_as_often_as_told() -> None:
 def test_one_use_keeps_the_order() -> None:
     stream = cast(Any, iter(cast(list[Sample], [3, 1, 2])))
     assert list(_repeated(stream, 1, np.random.default_rng(1))) == [3, 1, 2]
+
+
+def test_a_recipe_that_counts_colour_beyond_opencvs_measures_it(rng: np.random.Generator) -> None:
+    pictures = [_picture(rng)]
+    recipe = Recipe(brackets=2, size_px=128, sizes={"160": 0.5}, colour_excess=0.5)
+    drawn = list(islice(feed(pictures, recipe, seed=(4, 0), workers=0), 6))
+    for sample in drawn:
+        large = sample.detail.shape[-1] == 160
+        assert len(sample.detail) == (1 if large else 2)
+        assert sample.mertens is not None
+        assert sample.mertens.shape == (len(sample.detail),)
+    assert {s.detail.shape[-1] for s in drawn} == {128, 160}
+    (plain,) = islice(feed(pictures, RECIPE, seed=(4, 0), workers=0), 1)
+    assert plain.mertens is None

@@ -21,6 +21,7 @@ from mefuse.train.loop import Trainer, fuse_sample, schedule
 from mefuse.train.loss import fusion_loss
 from mefuse.train.optimiser import optimisers_of, orthogonal
 from mefuse.train.recipe import Recipe
+from mefuse.train.yardstick import colour_losses
 
 NETWORK = {"width": 8, "blocks": 1, "cells": 3, "key_width": 4, "cube": 4}
 RECIPE = Recipe(network=NETWORK, steps=4, brackets=1, size_px=256, validation_every=2, held_out=2)
@@ -161,3 +162,35 @@ def test_the_command_trains_and_writes_weights(folder, tmp_path):
     ]  # fmt: skip
     subprocess.run(command, check=True, capture_output=True, timeout=300)
     assert weights.load(output).config == IPLConfig(**NETWORK)
+
+
+def test_colour_lost_beyond_what_opencv_loses_costs_extra():
+    frames = torch.rand(2, 2, 3, 256, 256)
+    luma, chroma = torch.rand(2, 256, 256), torch.zeros(2, 2, 256, 256)
+    recipe = Recipe(colour_excess=0.5, colour_allowed=0.8)
+    plain = fusion_loss(frames, luma, chroma, recipe)
+    lenient = fusion_loss(frames, luma, chroma, recipe, mertens=torch.tensor([9.0, 9.0]))
+    strict = fusion_loss(frames, luma, chroma, recipe, mertens=torch.tensor([0.1, 0.1]))
+    assert lenient.total.item() == pytest.approx(plain.total.item())
+    more = 0.5 * (plain.colour - 0.08)
+    assert strict.total.item() == pytest.approx(plain.total.item() + more, rel=1e-4)
+
+
+def test_what_opencv_loses_is_nothing_on_equal_frames_and_something_on_others():
+    rng = np.random.default_rng(5)
+    soft = cv2.resize(rng.uniform(0.3, 0.6, (9, 9, 3)), (96, 96))
+    frame = torch.from_numpy(soft).permute(2, 0, 1).float()
+    equal = torch.stack((frame, frame))
+    apart = torch.stack((frame * 0.2, (frame * 2.5).clamp(0, 1)))
+    losses = colour_losses(torch.stack((equal, apart)))
+    assert losses[0] < 0.02 < losses[1] < 1
+
+
+def test_sizes_are_drawn_by_their_shares():
+    recipe = Recipe(size_px=320, sizes={"512": 0.25, "768": 0.25})
+    rng = np.random.default_rng(1)
+    drawn = np.array([recipe.draw_size(rng) for _ in range(2000)])
+    assert set(drawn) == {320, 512, 768}
+    assert np.mean(drawn == 320) == pytest.approx(0.5, abs=0.05)
+    assert np.mean(drawn == 768) == pytest.approx(0.25, abs=0.04)
+    assert Recipe(size_px=320).draw_size(rng) == 320

@@ -32,7 +32,7 @@ from mefuse.host.layers import (
     tall,
     wide,
 )
-from mefuse.models.ipl_config import MAX_GAIN, MAX_RESIDUAL, POSITION, IPLConfig, Region
+from mefuse.models.ipl_config import LIMITS, MAX_GAIN, POSITION, IPLConfig, Region
 
 Cache = AttentionCache[Array]
 
@@ -255,11 +255,12 @@ class IPL:
         x, share = self._features_to_cells(features, prior, region, cache, prefill=False)
         logits = np.empty((len(x), LOGITS, *prior.shape[1:]), np.float32)
         gains = np.empty((BANDS, *prior.shape[1:]), np.float32)
+        limits = np.float32(LIMITS)[:, np.newaxis, np.newaxis]
         for rows in row_blocks(region.height, region.width):
             fine = slice(2 * rows.start, 2 * rows.stop)
             for frame, own, target in zip(x[:, rows], prior[:, fine], logits, strict=True):
-                residual = np.tanh(shuffled(self.frame_head(frame)) / np.float32(MAX_RESIDUAL))
-                residual *= np.float32(MAX_RESIDUAL)
+                residual = np.tanh(shuffled(self.frame_head(frame)) / limits)
+                residual *= limits
                 np.add(residual, own * self.prior_scale, out=target[:, fine])
             mean = _frame_mean(x[:, rows], share[:, rows])
             gains[:, fine] = sigmoid(shuffled(self.shared_head(mean)))

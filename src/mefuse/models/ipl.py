@@ -26,7 +26,7 @@ from mefuse.blend import blend_coarse, blend_fine, build_pyramid, decompose
 from mefuse.cache import AttentionCache
 from mefuse.features import sense
 from mefuse.grid import BANDS, FEATURES, LOGITS, Maps
-from mefuse.models.ipl_config import MAX_GAIN, MAX_RESIDUAL, POSITION, IPLConfig, Region
+from mefuse.models.ipl_config import LIMITS, MAX_GAIN, POSITION, IPLConfig, Region
 
 Cache = AttentionCache[Tensor]
 
@@ -268,7 +268,8 @@ class IPL(nn.Module):
         x, share = self._features_to_cells(features, prior, region, cache, prefill=False)
         brackets, frames = features.shape[:2]
         residual = F.pixel_shuffle(self.frame_head(x), 2)  # M, LOGITS, 2h, 2w
-        residual = MAX_RESIDUAL * torch.tanh(residual / MAX_RESIDUAL)
+        limits = residual.new_tensor(LIMITS)[:, None, None]
+        residual = limits * torch.tanh(residual / limits)
         logits = residual.unflatten(0, (brackets, frames)) + prior * self.prior_scale[:, None, None]
         mean = _frame_mean(x, share)  # B, C, h, w
         gains = MAX_GAIN * torch.sigmoid(F.pixel_shuffle(self.shared_head(mean), 2))

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+from mefuse.grid import LOGITS
 from mefuse.slices import Rect
 
 CELL_PX = 16  # the network's grid
 POSITION = 8  # channels of the position code
-MAX_RESIDUAL = 8.0  # bound of what the network adds to a log weight
+MAX_RESIDUAL = 8.0  # bound of what the network adds to a log weight of a band
+MAX_CHROMA_RESIDUAL = 1.0  # and to that of chroma, so that a clipped hue never wins
+LIMITS = (MAX_RESIDUAL,) * (LOGITS - 1) + (MAX_CHROMA_RESIDUAL,)
 MAX_GAIN = 4.0  # bound of the power on local energy
 # Cells at a region's edge that may differ from the whole picture's: one per DAEM convolution, and
 # three per DAEM for the context, which is pooled by two and interpolated.

@@ -124,7 +124,7 @@ def draw_scene(
     hdr = [p for p in pictures if p.is_hdr]
     photos = [p for p in pictures if not p.is_hdr]
     kind = rng.random()
-    pool = hdr if kind < 0.3 and hdr else photos
+    pool = hdr if kind < 0.4 and hdr else photos
     layers = [_layer(rng, pool[int(rng.integers(len(pool)))], size_px, zoom)]
     window = None
     if kind > 0.65:

@@ -17,10 +17,12 @@ from mefuse.models.ipl_config import CELL_PX, Region
 from mefuse.synth.camera import Camera
 from mefuse.synth.pictures import Picture
 from mefuse.synth.scenes import Scene, draw_exposures, draw_scene
+from mefuse.train.yardstick import colour_losses
 
 COUNTS = (2, 3, 4, 5, 7)
 COUNT_SHARES = (0.42, 0.38, 0.08, 0.08, 0.04)  # pairs and threes are what people shoot most
 SMALL_PX = (128, 192, 256, 384)
+LARGE_PX = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +32,12 @@ class Sample:
     detail: Tensor  # (B, N, 3, H, W) 0..1
     small: Tensor  # (B, N, 3, h, w) 0..1
     region: Region  # of the detail in the whole, in cells
+    mertens: Tensor | None = None  # (B,) what OpenCV loses on the detail; `yardstick.colour_losses`
 
     def to(self, device: str) -> Sample:
         """The same on a device."""
-        return Sample(self.detail.to(device), self.small.to(device), self.region)
+        mertens = None if self.mertens is None else self.mertens.to(device)
+        return Sample(self.detail.to(device), self.small.to(device), self.region, mertens)
 
 
 def draw_sample(
@@ -42,6 +46,7 @@ def draw_sample(
     *,
     brackets: int,
     size_px: int,
+    measured: bool = False,
 ) -> Sample:
     """Draws brackets with one number of frames and one zoom.
 
@@ -49,11 +54,14 @@ def draw_sample(
         rng: draws everything.
         pictures: what scenes are made of.
         brackets: how many.
-        size_px: side of the detail.
+        size_px: side of the detail. From LARGE_PX on there is no zoom, beyond it at most three frames.
+        measured: whether OpenCV's loss is wanted.
     """
     count = int(rng.choice(COUNTS, p=COUNT_SHARES))
+    if size_px > LARGE_PX:
+        count = min(count, 3)
     extreme = count == 2 and rng.random() < 0.85
-    zoom = 1.0 if rng.random() < 0.5 else float(2.0 ** rng.uniform(0, 2.5))
+    zoom = 1.0 if rng.random() < 0.5 or size_px >= LARGE_PX else float(2.0 ** rng.uniform(0, 2.5))
     small_px = int(rng.choice(SMALL_PX))
     side = 1.0 / zoom
     top, left = (rng.uniform(0, 1 - side, 2)).tolist()
@@ -72,7 +80,7 @@ def draw_sample(
         min(round(top * whole), whole - cells), min(round(left * whole), whole - cells),
         cells, cells, whole, whole,
     )  # fmt: skip
-    return Sample(details, smalls, region)
+    return Sample(details, smalls, region, colour_losses(details) if measured else None)
 
 
 def _shows_something(frames: Tensor) -> bool:

@@ -32,7 +32,12 @@ class Draws(IterableDataset[Sample]):
         seed = self.seed if worker is None else (*self.seed, worker.id)
         recipe, rng = self.recipe, np.random.default_rng(seed)
         while True:
-            yield draw_sample(rng, self.pictures, brackets=recipe.brackets, size_px=recipe.size_px)
+            size_px = recipe.draw_size(rng)
+            brackets = recipe.brackets if size_px == recipe.size_px else 1
+            measured = recipe.colour_excess > 0
+            yield draw_sample(
+                rng, self.pictures, brackets=brackets, size_px=size_px, measured=measured
+            )
 
 
 def feed(

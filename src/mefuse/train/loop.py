@@ -133,7 +133,7 @@ class Trainer:
             for group in optimiser.param_groups:
                 group["lr"] = rate * part
         luma, chroma = fuse_sample(self.network, sample, finest_px=recipe.finest_px or None)
-        loss = fusion_loss(sample.detail, luma, chroma, recipe)
+        loss = fusion_loss(sample.detail, luma, chroma, recipe, mertens=sample.mertens)
         self.network.zero_grad(set_to_none=True)
         loss.total.backward()
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), recipe.gradient_limit)

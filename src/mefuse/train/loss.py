@@ -25,11 +25,19 @@ class Loss:
     bounds: float  # mean of what lies outside 0..1
 
 
-def fusion_loss(frames: Tensor, luma: Tensor, chroma: Tensor, recipe: Recipe) -> Loss:
+def fusion_loss(
+    frames: Tensor,
+    luma: Tensor,
+    chroma: Tensor,
+    recipe: Recipe,
+    *,
+    mertens: Tensor | None = None,
+) -> Loss:
     """Loss of fused luma (B, H, W) and chroma (B, 2, H, W), 0..1, for frames (B, N, 3, H, W).
 
     The finest scale, 7 % of MEF-SSIM and most of its cost, is measured in the middle of the
-    picture only, and the colour at half size.
+    picture only, and the colour at half size. What the colour loses beyond a share of what OpenCV's
+    fusion loses, `mertens` (B,), counts extra.
     """
     rgb = to_rgb(luma, chroma)
     outside = (rgb - rgb.clamp(0, 1)).abs().mean((1, 2, 3))
@@ -38,6 +46,9 @@ def fusion_loss(frames: Tensor, luma: Tensor, chroma: Tensor, recipe: Recipe) ->
     structure = 1 - _structure(gray(frames), gray(clipped, rounded=False))
     colour = 1 - mef_ssimc(halved(frames), halved(clipped))
     total = recipe.structure * structure + recipe.colour * colour + recipe.bounds * outside
+    if mertens is not None:
+        excess = (colour - recipe.colour_allowed * mertens).clamp_min(0)
+        total = total + recipe.colour_excess * excess
     one, two, three = torch.stack((structure, colour, outside)).detach().mean(1).tolist()
     return Loss(total.mean(), one, two, three)
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mefuse.errors import InputError
 
 
@@ -20,6 +22,8 @@ class Recipe:
     steps: int = 6000
     brackets: int = 3  # per step
     size_px: int = 320  # side of the detail that is fused
+    sizes: dict[str, float] = field(default_factory=dict)
+    # other sides of the detail, one bracket a step, and their shares of the steps
     finest_px: int = 0  # side of what networks of levels fuse at the finest one; 0: all of it
     uses: int = 1  # how often each sample drawn is used
     learning_rate: float = 2e-3  # of AdamW: biases, scales, the last layers
@@ -30,9 +34,19 @@ class Recipe:
     average: float = 0.995  # decay of the averaged weights, which are the ones kept
     structure: float = 1.0  # weight of 1 - MEF-SSIM
     colour: float = 0.25  # weight of 1 - MEF-SSIMc: structure, brightness and colour together
+    colour_excess: float = 0.0  # weight of what that loses beyond the share of OpenCV's below
+    colour_allowed: float = 1.0
     bounds: float = 2.0  # weight of what lies outside 0..1
     validation_every: int = 500
     held_out: int = 6  # every sixth picture is for validation only
+
+    def draw_size(self, rng: np.random.Generator) -> int:
+        """The side of a step's detail, px."""
+        if not self.sizes:
+            return self.size_px
+        sides = [self.size_px, *map(int, self.sizes)]
+        others = list(self.sizes.values())
+        return int(rng.choice(sides, p=[1 - sum(others), *others]))
 
     @staticmethod
     def load(path: Path) -> Recipe:

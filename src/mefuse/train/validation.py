@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -18,6 +17,7 @@ from mefuse.synth.camera import Camera
 from mefuse.synth.pictures import Picture
 from mefuse.synth.scenes import draw_exposures, draw_scene
 from mefuse.train.data import Sample
+from mefuse.train.yardstick import fuse_mertens
 
 KINDS = ("pair", "three")
 CASES = 12  # per kind
@@ -40,13 +40,6 @@ def _scores(frames: Tensor, fused: Tensor) -> tuple[float, float]:
     return mef_ssim(gray(frames), gray(fused)).item(), mef_ssimc(frames, fused).item()
 
 
-def _mertens(frames: Tensor) -> Tensor:
-    """OpenCV's exposure fusion of (N, 3, H, W) 0..1."""
-    pictures = [f.permute(1, 2, 0).mul(255).round().byte().cpu().numpy() for f in frames]
-    fused = cv2.createMergeMertens().process(pictures)
-    return torch.from_numpy(np.ascontiguousarray(fused)).permute(2, 0, 1)
-
-
 def draw_frames(
     rng: np.random.Generator, pictures: Sequence[Picture], kind: str, size_px: int
 ) -> Tensor:
@@ -65,7 +58,7 @@ def _draw_case(
     frames = draw_frames(rng, pictures, kind, size_px)
     cells = size_px // CELL_PX
     sample = Sample(frames[None], frames[None], Region.whole(cells, cells))
-    return _Case(kind, sample, _scores(frames.cpu(), _mertens(frames)))
+    return _Case(kind, sample, _scores(frames.cpu(), fuse_mertens(frames)))
 
 
 @dataclass(frozen=True, slots=True)
