@@ -33,7 +33,8 @@ class Draws(IterableDataset[Sample]):
         recipe, rng = self.recipe, np.random.default_rng(seed)
         while True:
             size_px = recipe.draw_size(rng)
-            brackets = recipe.brackets if size_px == recipe.size_px else 1
+            equal_area = recipe.brackets * (recipe.size_px / size_px) ** 2
+            brackets = max(1, round(equal_area))
             measured = recipe.colour_excess > 0
             yield draw_sample(
                 rng, self.pictures, brackets=brackets, size_px=size_px, measured=measured
