@@ -54,7 +54,7 @@ def draw_sample(
         rng: draws everything.
         pictures: what scenes are made of.
         brackets: how many.
-        size_px: side of the detail. From LARGE_PX on there is no zoom, beyond it at most three frames.
+        size_px: side of the detail; from LARGE_PX on without zoom, beyond it three frames at most.
         measured: whether OpenCV's loss is wanted.
     """
     count = int(rng.choice(COUNTS, p=COUNT_SHARES))
