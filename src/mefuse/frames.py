@@ -47,6 +47,7 @@ class Metadata:
     exif: bytes | None = None  # TIFF structure, without the "Exif\0\0" header
     icc: bytes | None = None
     xmp: bytes | None = None
+    iptc: bytes | None = None  # Photoshop's image resources that tell of the photograph
 
 
 @dataclass(frozen=True, slots=True)

@@ -305,6 +305,7 @@ def align_bracket(
             crop=crop,
             reference=bracket.reference,
             ghost=settings.ghost,
+            icc=bracket.frames[bracket.reference].metadata.icc,
         )
     if settings.strict and found:
         refuse_doubtful(bracket, found, aligned.ghost_shares)

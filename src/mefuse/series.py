@@ -71,7 +71,8 @@ def measure_bracket(bracket: Bracket, fuser: Fuser) -> Measured:
         fuser: the model that will fuse it.
     """
     frames = [frame.pixels for frame in reduced(bracket).frames]
-    aligned = Aligned.of(frames, reference=bracket.reference, ghost="off")
+    icc = bracket.frames[bracket.reference].metadata.icc
+    aligned = Aligned.of(frames, reference=bracket.reference, ghost="off", icc=icc)
     fused = fuser.fuse(aligned, depth=16, slice_size=None, on_slice=None)
     picture = Picture.of(np.asarray(fused.pixels, np.uint16))
     exposed_ev = bracket.frames[bracket.reference].source.exposure.stops

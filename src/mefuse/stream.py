@@ -46,6 +46,7 @@ from mefuse.scratch import Scratch
 from mefuse.slices import GRID_PX, Rect, even_slices_of, slices_of
 from mefuse.slicework import SliceWork
 from mefuse.trust import ColourTrust
+from mefuse.wide import in_srgb, is_wide
 
 PREFILL_PX = 512  # longest side of the small bracket: enough to see the scene, 0.02 s on two cores
 SLICE_PX = 512  # a slice of three frames and its arithmetic take about 30 MB
@@ -170,7 +171,7 @@ class NetworkFuser:
         seen = self._glimpse(bracket, slices, run)
         bracket.rest()
         pyramid = self._backend.build_pyramid(seen.luma)
-        maps = self._decode(seen, pyramid, wide, cache, run)
+        maps = self._decode(seen, pyramid, wide, cache, run, bracket.icc)
         self._trust_colours(maps, seen, bracket)
         coarse = self._backend.blend_coarse(pyramid, maps)
         if not self._backend.is_finite(coarse, maps):
@@ -223,7 +224,17 @@ class NetworkFuser:
         small = bracket.small(self._prefill_px, multiple_px=PREFILL_MULTIPLE_PX)
         seen = self._backend.glimpse(small)
         energies = self._backend.build_pyramid(seen.luma).within(everything(seen.luma))
-        self._backend.prefill(seen, energies, cache)
+        shown, _ = self._as_learned(seen, bracket.icc)
+        self._backend.prefill(shown, energies, cache)
+
+    def _as_learned(
+        self, seen: Glimpse[Array], icc: bytes | None
+    ) -> tuple[Glimpse[Array], Array | None]:
+        """A glimpse as it would be in sRGB, and what to add to the log weights of chroma."""
+        if not is_wide(icc):
+            return seen, None
+        colour, added = in_srgb(self._backend.to_host(seen.colour), icc)
+        return replace(seen, colour=self._backend.of_host(colour)), self._backend.of_host(added)
 
     def _glimpse(self, bracket: Aligned, slices: Sequence[Rect], run: _Run) -> Glimpse[Array]:
         """What is kept of the whole picture, on the grid of 8 px."""
@@ -254,6 +265,7 @@ class NetworkFuser:
         slices: Sequence[Rect],
         cache: AttentionCache[Array],
         run: _Run,
+        icc: bytes | None,
     ) -> Maps[Array]:
         """The network's maps of the whole picture, slice by slice."""
         count, *shape = seen.luma.shape[-3:]
@@ -267,10 +279,13 @@ class NetworkFuser:
         def decode_slice(rect: Rect) -> None:
             grown = rect.grown(overlap, whole)
             here, inner, cut = _cut(rect), _cut(rect.inside(grown)), _cut(grown)
+            shown, added = self._as_learned(seen.part(cut), icc)
             part = self._backend.decode(
-                seen.part(cut), pyramid.within(cut), Region.of(grown, whole), cache
+                shown, pyramid.within(cut), Region.of(grown, whole), cache
             )
             maps.logits[(..., *here)] = part.logits[(..., *inner)]
+            if added is not None:
+                maps.logits[(..., BANDS + 1, *here)] += added[(..., *inner)]
             maps.gains[(..., *here)] = part.gains[(..., *inner)]
 
         for _ in self._backend.each(run.work.of("decode", decode_slice), slices):

@@ -66,7 +66,7 @@ def _hue(ab: Pixels) -> NDArray[np.float64]:
     return np.degrees(np.arctan2(ab[:, 1].astype(np.float64), ab[:, 0]))
 
 
-def _brackets(folders: Sequence[Path]) -> dict[str, list[Path]]:
+def find_brackets(folders: Sequence[Path]) -> dict[str, list[Path]]:
     """The pictures of each bracket among folders and the folders in them."""
     candidates = [*folders, *(inner for outer in folders for inner in sorted(outer.iterdir()))]
     found = {}
@@ -78,7 +78,7 @@ def _brackets(folders: Sequence[Path]) -> dict[str, list[Path]]:
     return found
 
 
-def _frames(paths: Sequence[Path]) -> list[Pixels]:
+def read_reduced(paths: Sequence[Path]) -> list[Pixels]:
     """Frames in one space, reduced."""
     bracket = in_one_space(read_bracket(find_sources(paths)))
     pixels = [frame.pixels for frame in bracket.frames]
@@ -90,7 +90,7 @@ def _frames(paths: Sequence[Path]) -> list[Pixels]:
 
 def measure(paths: Sequence[Path], *, model: str) -> tuple[float, float] | None:
     """Hue difference and chroma ratio of one bracket; see `hue_and_chroma`."""
-    frames = _frames(paths)
+    frames = read_reduced(paths)
     best = max(frames, key=lambda frame: well_exposed_share(luma_small(frame)))
     settings = FuseSettings(model=model, align=False, crop=False)
     return hue_and_chroma(fuse_pixels(frames, settings=settings), best)
@@ -104,7 +104,7 @@ def main() -> None:
     given = parser.parse_args()
     scores: dict[str, tuple[float, float]] = {}
     failed: dict[str, str] = {}
-    for name, paths in _brackets(given.folders).items():
+    for name, paths in find_brackets(given.folders).items():
         try:
             score = measure(paths, model=given.model)
         except MefuseError as error:
