@@ -110,8 +110,8 @@ MAY_IMPORT = {
     "gallery": "batch clock discover errors frames landing reduced report slices warp words",
     "contact": "align aligned bracket clock depth discover errors exposure finish frames fuse "
     "ghosts models read reduced settings words write",
-    "bench": "align aligned bands batch cache colour coverage depth device discover errors evaluate "
-    "exposure finish frames fuse gamut grid group host landing memory metrics models plan "
+    "bench": "align aligned bands batch cache colour coverage depth device discover errors "
+    "evaluate exposure finish frames fuse gamut grid group host landing memory metrics models plan "
     "profiles read report series settings slices stream synth train transforms warp weights write",
     "evaluate": "aligned coverage device discover errors finish frames metrics models read "
     "settings slices stream warp weights",

@@ -1,4 +1,4 @@
-"""IPTC for the fused picture: what old programs wrote of a photograph into Photoshop's blocks. A leaf.
+"""IPTC for the fused picture: what old programs wrote of the photograph. A leaf.
 
 A JPEG's APP13 and a TIFF's tag hold image resources of Photoshop, one of which is the IPTC record.
 Those that say something of the photograph are carried as they are; thumbnails, paths, profiles and
@@ -68,12 +68,14 @@ def finished(block: bytes | None, *, strip_gps: bool) -> bytes | None:
     found = dict(resources(block or b""))
     record = found.get(RECORD)
     if record is not None:
-        left = b"".join(raw for name, raw in _datasets(record) if name not in dropped)
-        if left != record.rstrip(b"\0"):  # else byte for byte, with its padding
-            found[RECORD] = left
+        told = b"".join(raw for name, raw in _datasets(record) if name not in dropped)
+        if told != record.rstrip(b"\0"):  # else byte for byte, with its padding
+            found[RECORD] = told
             if _DIGEST in found:
-                found[_DIGEST] = hashlib.md5(left, usedforsecurity=False).digest()
-    return b"".join(resource(number, content) for number, content in found.items() if content) or None
+                found[_DIGEST] = hashlib.md5(told, usedforsecurity=False).digest()
+    return (
+        b"".join(resource(number, content) for number, content in found.items() if content) or None
+    )
 
 
 def _datasets(record: bytes) -> Iterator[tuple[tuple[int, int], bytes]]:

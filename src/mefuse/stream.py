@@ -165,13 +165,14 @@ class NetworkFuser:
         whole = (bracket.padded.height, bracket.padded.width)
         slices = list(slices_of(*whole, size))
         wide = list(even_slices_of(*whole, size * DECODE_FACTOR))
-        run = _Run(SliceWork(self.device, size), on_slice, 2 * len(slices) + len(wide))
+        total = 2 * len(slices) + len(wide)
+        run = _Run(SliceWork(self.device, size), on_slice, total, icc=bracket.icc)
         cache: AttentionCache[Array] = AttentionCache(bits=self._cache_bits)
         self._prefill(bracket, cache)
         seen = self._glimpse(bracket, slices, run)
         bracket.rest()
         pyramid = self._backend.build_pyramid(seen.luma)
-        maps = self._decode(seen, pyramid, wide, cache, run, bracket.icc)
+        maps = self._decode(seen, pyramid, wide, cache, run)
         self._trust_colours(maps, seen, bracket)
         coarse = self._backend.blend_coarse(pyramid, maps)
         if not self._backend.is_finite(coarse, maps):
@@ -265,7 +266,6 @@ class NetworkFuser:
         slices: Sequence[Rect],
         cache: AttentionCache[Array],
         run: _Run,
-        icc: bytes | None,
     ) -> Maps[Array]:
         """The network's maps of the whole picture, slice by slice."""
         count, *shape = seen.luma.shape[-3:]
@@ -279,10 +279,8 @@ class NetworkFuser:
         def decode_slice(rect: Rect) -> None:
             grown = rect.grown(overlap, whole)
             here, inner, cut = _cut(rect), _cut(rect.inside(grown)), _cut(grown)
-            shown, added = self._as_learned(seen.part(cut), icc)
-            part = self._backend.decode(
-                shown, pyramid.within(cut), Region.of(grown, whole), cache
-            )
+            shown, added = self._as_learned(seen.part(cut), run.icc)
+            part = self._backend.decode(shown, pyramid.within(cut), Region.of(grown, whole), cache)
             maps.logits[(..., *here)] = part.logits[(..., *inner)]
             if added is not None:
                 maps.logits[(..., BANDS + 1, *here)] += added[(..., *inner)]
@@ -370,12 +368,17 @@ def _bands_of(slices: Sequence[Rect], most_rows: int) -> Iterator[Sequence[Rect]
 
 
 class _Run:
-    """One bracket on its way: what its slices took, its large arrays, and whom to tell."""
+    """One bracket on its way: its profile, what its slices took, its large arrays, whom to tell."""
 
     def __init__(
-        self, work: SliceWork, on_slice: Callable[[int, int], None] | None, total: int
+        self,
+        work: SliceWork,
+        on_slice: Callable[[int, int], None] | None,
+        total: int,
+        *,
+        icc: bytes | None,
     ) -> None:
-        self.work, self.scratch = work, Scratch()
+        self.work, self.scratch, self.icc = work, Scratch(), icc
         self._on_slice, self._done, self._total = on_slice, 0, total
 
     def tell(self) -> None:

@@ -24,11 +24,12 @@ from mefuse import profiles
 from mefuse.bench.colour import find_brackets, read_reduced
 from mefuse.colour import converted
 from mefuse.depth import to_depth
+from mefuse.discover import find_sources
 from mefuse.errors import MefuseError
 from mefuse.frames import Metadata
 from mefuse.fuse import fuse_files
+from mefuse.metrics.delta_e import delta_e
 from mefuse.read import read_frame
-from mefuse.discover import find_sources
 from mefuse.settings import FuseSettings
 from mefuse.write import write_picture
 
@@ -49,15 +50,7 @@ def difference(
     first = [converted(frame, source=icc, target=None) for frame in frames]
     after = _fused(frames, icc, folder, model)
     before = _fused(first, None, folder, model)
-    return delta_e(after, before)
-
-
-def delta_e(one: Pixels, other: Pixels) -> tuple[float, float]:
-    """CIEDE2000 of two sRGB pictures (H, W, 3) uint16: mean and 99th percentile."""
-    from skimage.color import deltaE_ciede2000, rgb2lab
-
-    labs = [rgb2lab(picture / 65535) for picture in (one, other)]
-    found = deltaE_ciede2000(*labs)
+    found = delta_e(after, before)
     return float(found.mean()), float(np.quantile(found, 0.99))
 
 
