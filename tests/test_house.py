@@ -69,6 +69,7 @@ MAY_IMPORT = {
     "noise": "",
     "iptc": "",
     "trust": "noise",
+    "iso": "grid noise",
     "extent": "boxes containers errors exif jxl_header",
     "decode": "boxes containers errors exif extent heif regions settings wholeness",
     "raw": "containers decode errors exif exposure extent frames memory settings slices",
@@ -95,8 +96,9 @@ MAY_IMPORT = {
     "weights": "errors landing models pins",
     "levels": "blend cache",
     "level_stream": "aligned bands blend cache device levels models slices torch_backend weights",
-    "stream": "aligned bands cache device errors grid host models scratch slices slicework "
-    "torch_backend trust weights wide",
+    "rules": "aligned grid iso trust wide",
+    "stream": "aligned bands cache device errors grid host models rules scratch slices slicework "
+    "torch_backend weights",
     "fuse": "account align aligned clock colour coverage deliver depth discover doubts errors "
     "finish frames maps models profiles provenance read report settings slices soundness write",
     "group": "containers decode discover errors exif exposure frames makernotes plan raw settings",

@@ -306,6 +306,7 @@ def align_bracket(
             reference=bracket.reference,
             ghost=settings.ghost,
             icc=bracket.frames[bracket.reference].metadata.icc,
+            isos=[frame.source.exposure.iso for frame in bracket.frames],
         )
     if settings.strict and found:
         refuse_doubtful(bracket, found, aligned.ghost_shares)

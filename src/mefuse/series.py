@@ -72,7 +72,8 @@ def measure_bracket(bracket: Bracket, fuser: Fuser) -> Measured:
     """
     frames = [frame.pixels for frame in reduced(bracket).frames]
     icc = bracket.frames[bracket.reference].metadata.icc
-    aligned = Aligned.of(frames, reference=bracket.reference, ghost="off", icc=icc)
+    isos = [frame.source.exposure.iso for frame in bracket.frames]
+    aligned = Aligned.of(frames, reference=bracket.reference, ghost="off", icc=icc, isos=isos)
     fused = fuser.fuse(aligned, depth=16, slice_size=None, on_slice=None)
     picture = Picture.of(np.asarray(fused.pixels, np.uint16))
     exposed_ev = bracket.frames[bracket.reference].source.exposure.stops

@@ -42,11 +42,10 @@ from mefuse.grid import (
 from mefuse.host.backend import HostBackend
 from mefuse.models import Fused
 from mefuse.models.ipl_config import Region
+from mefuse.rules import add_trust, as_learned
 from mefuse.scratch import Scratch
 from mefuse.slices import GRID_PX, Rect, even_slices_of, slices_of
 from mefuse.slicework import SliceWork
-from mefuse.trust import ColourTrust
-from mefuse.wide import in_srgb, is_wide
 
 PREFILL_PX = 512  # longest side of the small bracket: enough to see the scene, 0.02 s on two cores
 SLICE_PX = 512  # a slice of three frames and its arithmetic take about 30 MB
@@ -173,7 +172,7 @@ class NetworkFuser:
         bracket.rest()
         pyramid = self._backend.build_pyramid(seen.luma)
         maps = self._decode(seen, pyramid, wide, cache, run)
-        self._trust_colours(maps, seen, bracket)
+        add_trust(maps, seen, bracket, self._backend)
         coarse = self._backend.blend_coarse(pyramid, maps)
         if not self._backend.is_finite(coarse, maps):
             again = self._in_float32()
@@ -225,17 +224,8 @@ class NetworkFuser:
         small = bracket.small(self._prefill_px, multiple_px=PREFILL_MULTIPLE_PX)
         seen = self._backend.glimpse(small)
         energies = self._backend.build_pyramid(seen.luma).within(everything(seen.luma))
-        shown, _ = self._as_learned(seen, bracket.icc)
+        shown, _ = as_learned(seen, bracket.icc, self._backend)
         self._backend.prefill(shown, energies, cache)
-
-    def _as_learned(
-        self, seen: Glimpse[Array], icc: bytes | None
-    ) -> tuple[Glimpse[Array], Array | None]:
-        """A glimpse as it would be in sRGB, and what to add to the log weights of chroma."""
-        if not is_wide(icc):
-            return seen, None
-        colour, added = in_srgb(self._backend.to_host(seen.colour), icc)
-        return replace(seen, colour=self._backend.of_host(colour)), self._backend.of_host(added)
 
     def _glimpse(self, bracket: Aligned, slices: Sequence[Rect], run: _Run) -> Glimpse[Array]:
         """What is kept of the whole picture, on the grid of 8 px."""
@@ -279,7 +269,7 @@ class NetworkFuser:
         def decode_slice(rect: Rect) -> None:
             grown = rect.grown(overlap, whole)
             here, inner, cut = _cut(rect), _cut(rect.inside(grown)), _cut(grown)
-            shown, added = self._as_learned(seen.part(cut), run.icc)
+            shown, added = as_learned(seen.part(cut), run.icc, self._backend)
             part = self._backend.decode(shown, pyramid.within(cut), Region.of(grown, whole), cache)
             maps.logits[(..., *here)] = part.logits[(..., *inner)]
             if added is not None:
@@ -290,14 +280,6 @@ class NetworkFuser:
             run.scratch.rest()  # these slices are wide: each passes over much of the maps
             run.tell()
         return maps
-
-    def _trust_colours(self, maps: Maps[Array], seen: Glimpse[Array], bracket: Aligned) -> None:
-        """Adds to the log weights of chroma how far each frame's colour is trusted."""
-        luma = self._backend.to_host(seen.luma)
-        finest = self._backend.to_host(seen.energies[..., 0, :, :])
-        step = 1 / np.iinfo(bracket.frames[0].dtype).max
-        added = ColourTrust.of(luma, finest, rounding=step).log_weights(luma)
-        maps.logits[..., BANDS + 1, :, :] += self._backend.of_host(added)
 
     def _blend(
         self,

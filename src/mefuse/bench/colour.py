@@ -22,6 +22,7 @@ from mefuse.colour import in_one_space
 from mefuse.discover import find_sources
 from mefuse.errors import MefuseError
 from mefuse.exposure import luma_small, well_exposed_share
+from mefuse.frames import Bracket
 from mefuse.fuse import fuse_pixels
 from mefuse.read import read_bracket
 from mefuse.settings import FuseSettings
@@ -80,7 +81,11 @@ def find_brackets(folders: Sequence[Path]) -> dict[str, list[Path]]:
 
 def read_reduced(paths: Sequence[Path]) -> list[Pixels]:
     """Frames in one space, reduced."""
-    bracket = in_one_space(read_bracket(find_sources(paths)))
+    return reduced_frames(in_one_space(read_bracket(find_sources(paths))))
+
+
+def reduced_frames(bracket: Bracket) -> list[Pixels]:
+    """A bracket's pixels, reduced."""
     pixels = [frame.pixels for frame in bracket.frames]
     height, width = pixels[0].shape[:2]
     scale = min(1.0, _LONGEST_PX / max(height, width))
