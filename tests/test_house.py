@@ -72,7 +72,7 @@ MAY_IMPORT = {
     "iso": "grid noise",
     "extent": "boxes containers errors exif jxl_header",
     "decode": "boxes containers errors exif extent heif regions settings wholeness",
-    "raw": "containers decode errors exif exposure extent frames memory settings slices",
+    "raw": "containers decode errors exif exposure extent frames memory profiles settings slices",
     "bracket": "errors exposure frames",
     "discover": "containers errors exif frames",
     "read": "bracket colour containers decode errors exif exposure frames raw settings",

@@ -65,7 +65,7 @@ class Frame:
 
     `pixels` is (H, W, 3) uint8 or uint16, RGB, full range, upright, in the colour space of
     `metadata.icc` (sRGB where that is None). `stored_icc` is the file's own profile where the
-    pixels had to be converted from it to be fused: from linear light.
+    pixels had to be converted from it to be fused: from linear light and other curves.
     """
 
     source: Source
