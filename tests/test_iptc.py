@@ -64,6 +64,21 @@ def test_places_go_with_the_positions_and_the_digest_follows() -> None:
     assert iptc.finished(None, strip_gps=False) is None
 
 
+def test_padding_is_told_from_the_record() -> None:
+    assert iptc.unpadded(RECORD + bytes(3)) == RECORD
+    assert iptc.unpadded(RECORD + b"odd") == RECORD + b"odd"
+    assert iptc.unpadded(bytes(4)) == bytes(4)
+
+
+def test_a_padded_record_keeps_its_digest_current() -> None:
+    found = dict(iptc.resources(iptc.padded(BLOCK)))
+    assert found[0x0404] == RECORD + bytes(2)
+    assert found[0x0425] == hashlib.md5(found[0x0404], usedforsecurity=False).digest()
+    stale = iptc.resource(0x0404, RECORD) + iptc.resource(0x0425, bytes(16))
+    assert dict(iptc.resources(iptc.padded(stale)))[0x0425] == bytes(16)
+    assert iptc.padded(iptc.padded(BLOCK)) == iptc.padded(BLOCK)
+
+
 @pytest.mark.parametrize("preview", [dataset(202, b"x" * 9000), LONG])
 def test_the_references_preview_goes(preview: bytes) -> None:
     block = iptc.resource(0x0404, CAPTION + preview + CITY)
@@ -131,10 +146,13 @@ def test_jpeg_and_tiff_keep_it_and_can_be_read_again(
 ) -> None:
     assert "IPTC" not in fused(photographs, tmp_path / name)
     with (tmp_path / name).open("rb") as file:
-        assert containers.read_metadata(file).iptc == BLOCK
+        kept = containers.read_metadata(file).iptc
+    assert kept == (BLOCK if name.endswith("jpg") else iptc.padded(BLOCK))
     if name.endswith("tif"):
         with tifffile.TiffFile(tmp_path / name) as tiff:
-            assert tiff.pages.first.tags[33723].value == RECORD
+            tag = tiff.pages.first.tags[33723]
+            assert (tag.dtype, tag.count) == (4, 9)
+        assert RECORD in (tmp_path / name).read_bytes()
 
 
 def test_what_has_no_place_for_it_says_so(photographs: list[Path], tmp_path: Path) -> None:

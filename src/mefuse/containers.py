@@ -393,5 +393,6 @@ def _tiff_metadata(file: BinaryIO) -> Metadata:
         tiff.value(entry) if (entry := tiff.main.get(tag)) else b""
         for tag in (exif.ICC_PROFILE, exif.XMP, exif.IPTC, exif.PHOTOSHOP)
     )
-    told = iptc.carried((iptc.resource(iptc.RECORD, record) if record else b"") + photoshop)
+    own = iptc.resource(iptc.RECORD, record) if record else b""
+    told = iptc.carried(own + photoshop)
     return Metadata(exif_extract.extracted(file), icc or None, xmp or None, told)

@@ -69,13 +69,35 @@ def finished(block: bytes | None, *, strip_gps: bool) -> bytes | None:
     record = found.get(RECORD)
     if record is not None:
         told = b"".join(raw for name, raw in _datasets(record) if name not in dropped)
-        if told != record.rstrip(b"\0"):  # else byte for byte, with its padding
+        if told != unpadded(record):  # else byte for byte, damage and all
             found[RECORD] = told
             if _DIGEST in found:
-                found[_DIGEST] = hashlib.md5(told, usedforsecurity=False).digest()
+                found[_DIGEST] = _digest(told)
     return (
         b"".join(resource(number, content) for number, content in found.items() if content) or None
     )
+
+
+def padded(block: bytes) -> bytes:
+    """The resources with a record of whole 32-bit words, as a TIFF's tag wants it."""
+    found = dict(resources(block))
+    record = found.get(RECORD, b"")
+    if len(record) % 4 == 0:
+        return block
+    found[RECORD] = record + bytes(-len(record) % 4)
+    if found.get(_DIGEST) == _digest(record):
+        found[_DIGEST] = _digest(found[RECORD])
+    return b"".join(resource(number, content) for number, content in found.items())
+
+
+def _digest(record: bytes) -> bytes:
+    return hashlib.md5(record, usedforsecurity=False).digest()
+
+
+def unpadded(record: bytes) -> bytes:
+    """An IPTC record without the zeros that fill a TIFF's tag up."""
+    told = b"".join(raw for _, raw in _datasets(record))
+    return told if told and not record[len(told) :].strip(b"\0") else record
 
 
 def _datasets(record: bytes) -> Iterator[tuple[tuple[int, int], bytes]]:

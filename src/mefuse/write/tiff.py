@@ -262,9 +262,11 @@ def _in_order(
 
 def _photoshop(block: bytes) -> Values:
     """The IPTC record in its own tag, and what else Photoshop says beside it."""
-    found = dict(iptc.resources(block))
+    found = dict(iptc.resources(iptc.padded(block)))
     record = found.pop(iptc.RECORD, None)
-    tags = {} if record is None else {IPTC: _bytes(_UNDEFINED, record)}
+    tags: Values = {}
+    if record is not None:  # bytes, called LONG as Photoshop does: some programs read nothing else
+        tags[IPTC] = Value(LONG, len(record) // 4, record)
     if found:
         rest = b"".join(iptc.resource(number, content) for number, content in found.items())
         tags[PHOTOSHOP] = _bytes(_BYTE, rest)
