@@ -11,7 +11,6 @@ BEFORE = {
     "EXIF:IFD1:Compression": 6,
     "EXIF:ExifIFD:ISO": 100,
     "XMP:XMP-dc:Creator": "Somebody",
-    "ExifTool:ExifTool:Warning": ["[minor] of old", "other"],
 }
 
 
@@ -33,7 +32,13 @@ def test_a_history_may_grow() -> None:
 
 
 def test_only_new_warnings_count() -> None:
-    after = {"ExifTool:ExifTool:Warning": ["[minor] of old", "a new one"]}
-    assert new_warnings(BEFORE, after) == ["a new one"]
-    assert new_warnings(BEFORE, {"ExifTool:ExifTool:Warning": "alone"}) == ["alone"]
-    assert new_warnings(BEFORE, {}) == []
+    before = ["[minor] of old", "other"]
+    assert new_warnings(before, ["[minor] of old", "a new one"]) == ["a new one"]
+    assert new_warnings([], ["alone"]) == ["alone"]
+    assert new_warnings(before, []) == []
+
+
+def test_a_directory_that_was_broken_before_is_not_new() -> None:
+    before = ["Bad NikonScanIFD SubDirectory start", "odd ExifIFD tag"]
+    assert new_warnings(before, ["Bad NikonScanIFD directory"]) == []
+    assert new_warnings(before, ["another ExifIFD tag"]) == ["another ExifIFD tag"]

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from helpers import exposed, textured_light
-from mefuse.bench.noise import noise_ratios
+from mefuse.bench.noise import noise_ratios, shadow_ratios
 from mefuse.fuse import fuse_pixels
 from mefuse.settings import FuseSettings
 
@@ -45,3 +45,14 @@ def test_no_frame_adds_noise_to_the_best_one() -> None:
     assert np.median(luma) < 0.95
     assert np.quantile(luma, 0.95) < 1.1
     assert all(np.median(colour) < 1.1 for colour in colours)
+
+
+def test_grain_of_shadows_is_measured_beside_the_brightest_frame() -> None:
+    dark = exposed(np.full((256, 256, 3), 0.02, np.float32), 0).astype(float)
+    rng = np.random.default_rng(0)
+    frames = [np.uint8(np.rint(dark + rng.normal(0, sigma, dark.shape))) for sigma in (2, 4)]
+    fused = np.uint8(np.rint(dark + rng.normal(0, 4, dark.shape)))
+    ratios = shadow_ratios(frames, fused)
+    assert ratios is not None
+    assert ratios["best_exposed"] == pytest.approx(2.0, rel=0.15)
+    assert shadow_ratios([np.full_like(fused, 200)], np.full_like(fused, 200)) is None

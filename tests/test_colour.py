@@ -141,6 +141,19 @@ def test_linear_pixels_are_fused_with_a_curve_and_remember_their_profile() -> No
     assert colour.interpreted(SHALLOW, Metadata(icc=LINEAR), "a").pixels.dtype == np.uint16
 
 
+def test_prophotos_curve_gives_way_to_srgbs_and_adobe_rgbs_stays() -> None:
+    wide = profiles.standard("prophoto")
+    told = colour.interpreted(DEEP, Metadata(icc=wide), "a.tif")
+    assert told.stored_icc == wide
+    assert told.icc == profiles.with_curve(wide, "srgb")
+    back = colour.converted(told.pixels, source=told.icc, target=wide)
+    assert np.abs(back.astype(int) - DEEP).max() < 32
+    for name in ("srgb", "p3", "adobe-rgb"):
+        kept = colour.interpreted(SHALLOW, Metadata(icc=profiles.standard(name)), "a.jpg")
+        assert kept.pixels is SHALLOW
+        assert kept.stored_icc is None
+
+
 def test_a_mixed_bracket_becomes_the_references() -> None:
     light = textured_light(32, 40)
     frames = []

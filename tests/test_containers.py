@@ -121,3 +121,24 @@ def test_metadata_of_canon_cr3_comes_from_its_three_structures() -> None:
     assert exif.read_exposure(io.BytesIO(block)).exposure_time_s == 1 / 125
     tiff = exif.TiffReader(io.BytesIO(block))
     assert tiff.numbers(tiff.subdirectory(0x8825)[2]) == [5.0, 6.0, 7.0]
+
+
+def test_the_maker_note_of_canon_cr3_moves_with_its_values() -> None:
+    """CMT3 is a TIFF structure; in EXIF its directory counts offsets from the block's start."""
+    note = exif_block({0x0006: ("ASCII", b"A long image type\0"), 0x0008: ("LONG", 7)})
+    parts = {
+        b"CMT1": exif_block({0x0110: ("ASCII", b"Camera\0")}),
+        b"CMT2": exif_block({0x829A: ("RATIONAL", (1, 125))}),
+        b"CMT3": note,
+    }
+    data = b"\0\0\0\x18ftypcrx \0\0\0\1crx isom" + bytes(40)
+    for name, block in parts.items():
+        data += struct.pack(">I", len(block) + 8) + name + block
+    block = metadata_of(data).exif
+    assert block is not None
+    tiff = exif.TiffReader(io.BytesIO(block))
+    entry = tiff.subdirectory(0x8769)[0x927C]
+    assert entry.count == len(note) - 8
+    inside = tiff.directory_from(tiff.value_offset(entry))
+    assert tiff.value(inside[0x0006]) == b"A long image type\0"
+    assert tiff.numbers(inside[0x0008]) == [7.0]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from helpers import encoded, exif_block, exposure_exif
 from mefuse import containers, xmp
 from mefuse.decode import decode
+from mefuse.exif import read_exposure
 from mefuse.frames import Metadata
 from mefuse.wholeness import is_whole
 from mefuse.write import png
@@ -96,3 +97,16 @@ def test_jpeg_xl_gets_boxes_and_stays_readable() -> None:
     data = joined(in_jxl(JXL, Metadata(exif=EXIF, xmp=XMP)))
     assert metadata_of(data) == Metadata(exif=EXIF, xmp=XMP)
     assert np.array_equal(decode(data, "a").pixels, decode(bytes(JXL), "a").pixels)
+
+
+def test_maker_notes_go_before_all_of_exif_does() -> None:
+    block = exif_block(
+        {0x010F: ("ASCII", b"Maker\0")},
+        shooting={0x829A: ("RATIONAL", (1, 125)), 0x927C: ("UNDEFINED", bytes(66_000))},
+    )
+    embedded = in_jpeg(JPEG, Metadata(exif=block))
+    found = metadata_of(joined(embedded)).exif
+    assert embedded.lost == ("maker notes, larger than a JPEG can hold",)
+    assert found is not None
+    assert b"Maker\0" in found
+    assert read_exposure(io.BytesIO(found)).exposure_time_s == 1 / 125

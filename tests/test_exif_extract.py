@@ -94,3 +94,12 @@ def test_mutated_blocks_never_raise(data: st.DataObject) -> None:
 def test_noise_behind_a_header_never_raises(noise: bytes) -> None:
     for magic in (b"II*\0\x08\0\0\0", b"MM\0*\0\0\0\x08", b"II+\0\x08\0\0\0"):
         extracted(io.BytesIO(magic + noise))
+
+
+def test_a_maker_note_made_to_be_moved_is_kept_wherever_it_lies() -> None:
+    note = b"Nikon\0\2\x11\0\0II*\0\x08\0\0\0" + bytes(40)
+    block = exif_block({0x010F: ("ASCII", b"x" * 40_000)}, shooting={0x927C: ("UNDEFINED", note)})
+    out = extracted(io.BytesIO(block))
+    assert out is not None
+    tiff = exif.TiffReader(io.BytesIO(out))
+    assert tiff.value(tiff.subdirectory(0x8769)[0x927C]) == note

@@ -46,6 +46,7 @@ MAY_IMPORT = {
     "neighbours": "",
     "series": "aligned evening finish frames gamut look models neighbours overview",
     "grid": "",
+    "wide": "colour gamut grid",
     "blend": "gamut grid",
     "features": "blend gamut grid",
     "host": "cache gamut grid memory models scratch slices weights",
@@ -59,17 +60,19 @@ MAY_IMPORT = {
     "exif_layout": "exif",
     "exif_extract": "exif exif_layout",
     "exif_copy": "exif exif_layout frames",
-    "containers": "boxes exif exif_extract frames jxl_header profiles xmp",
+    "containers": "boxes exif exif_extract frames iptc jxl_header profiles xmp",
     "wholeness": "containers",
     "makernotes": "exif",
     "colour": "depth exif frames profiles",
-    "provenance": "bands depth exif_copy frames words xmp",
+    "provenance": "bands depth exif_copy frames iptc words xmp",
     "exposure": "frames overview",
     "noise": "",
+    "iptc": "",
     "trust": "noise",
+    "iso": "grid noise",
     "extent": "boxes containers errors exif jxl_header",
     "decode": "boxes containers errors exif extent heif regions settings wholeness",
-    "raw": "containers decode errors exif exposure extent frames memory settings slices",
+    "raw": "containers decode errors exif exposure extent frames memory profiles settings slices",
     "bracket": "errors exposure frames",
     "discover": "containers errors exif frames",
     "read": "bracket colour containers decode errors exif exposure frames raw settings",
@@ -82,8 +85,8 @@ MAY_IMPORT = {
     "ghost_search": "ghosts response settings",
     "aligned": "ghost_search ghosts overview settings slices warp",
     "landing": "errors",
-    "write": "bands boxes colour containers errors exif exif_copy exif_layout extent frames "
-    "landing profiles settings xmp",
+    "write": "bands boxes colour containers errors exif exif_copy exif_extract exif_layout extent "
+    "frames iptc landing profiles settings xmp",
     "maps": "aligned errors ghosts landing models slices",
     "deliver": "aligned bands colour depth errors frames maps profiles provenance settings write",
     "doubts": "align errors frames",
@@ -93,8 +96,9 @@ MAY_IMPORT = {
     "weights": "errors landing models pins",
     "levels": "blend cache",
     "level_stream": "aligned bands blend cache device levels models slices torch_backend weights",
-    "stream": "aligned bands cache device errors grid host models scratch slices slicework "
-    "torch_backend trust weights",
+    "rules": "aligned grid iso trust wide",
+    "stream": "aligned bands cache device errors grid host models rules scratch slices slicework "
+    "torch_backend weights",
     "fuse": "account align aligned clock colour coverage deliver depth discover doubts errors "
     "finish frames maps models profiles provenance read report settings slices soundness write",
     "group": "containers decode discover errors exif exposure frames makernotes plan raw settings",
@@ -108,8 +112,8 @@ MAY_IMPORT = {
     "gallery": "batch clock discover errors frames landing reduced report slices warp words",
     "contact": "align aligned bracket clock depth discover errors exposure finish frames fuse "
     "ghosts models read reduced settings words write",
-    "bench": "align aligned bands batch cache colour coverage device discover errors evaluate "
-    "exposure finish frames fuse gamut grid group host landing memory metrics models plan "
+    "bench": "align aligned bands batch cache colour coverage depth device discover errors "
+    "evaluate exposure finish frames fuse gamut grid group host landing memory metrics models plan "
     "profiles read report series settings slices stream synth train transforms warp weights write",
     "evaluate": "aligned coverage device discover errors finish frames metrics models read "
     "settings slices stream warp weights",

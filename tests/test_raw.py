@@ -22,7 +22,7 @@ from helpers import (
     write_cfa_dng,
     write_dng,
 )
-from mefuse import read
+from mefuse import colour, profiles, read
 from mefuse.decode import upright
 from mefuse.discover import find_sources
 from mefuse.errors import InputError, ReadError
@@ -277,31 +277,28 @@ def test_linear_raw(tmp_path: Path) -> None:
     assert np.abs(error).mean() < 100
 
 
-SPACES = {  # linear sRGB -> the space, and its transfer curve
-    "p3": (
-        [[0.8225, 0.1774, 0.0], [0.0332, 0.9669, 0.0], [0.0171, 0.0724, 0.9108]],
-        lambda x: np.where(x <= 0.0031308, 12.92 * x, 1.055 * x ** (1 / 2.4) - 0.055),
-    ),
-    "adobe-rgb": (
-        [[0.7152, 0.2848, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0412, 0.9588]],
-        lambda x: x ** (256 / 563),
-    ),
-    "prophoto": (
-        [[0.5293, 0.3301, 0.1406], [0.0984, 0.8735, 0.0282], [0.0169, 0.1177, 0.8655]],
-        lambda x: np.where(x < 1 / 512, 16 * x, x ** (1 / 1.8)),
-    ),
+SPACES = {  # linear sRGB -> the space
+    "p3": [[0.8225, 0.1774, 0.0], [0.0332, 0.9669, 0.0], [0.0171, 0.0724, 0.9108]],
+    "adobe-rgb": [[0.7152, 0.2848, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0412, 0.9588]],
+    "prophoto": [[0.5293, 0.3301, 0.1406], [0.0984, 0.8735, 0.0282], [0.0169, 0.1177, 0.8655]],
 }
 
 
 @pytest.mark.parametrize("space", SPACES)
-def test_wider_colour_spaces(tmp_path: Path, space: RawSpace) -> None:
+def test_wider_colour_spaces_have_srgbs_curve_until_they_are_written(
+    tmp_path: Path, space: RawSpace
+) -> None:
     (source,) = sources_of(tmp_path, [(1, 8)])
-    frame = read.read_frame(source, raw=RawSettings(space=space, profile=b"icc of it"))
-    assert frame.metadata.icc == b"icc of it"
-    matrix, curve = SPACES[space]
-    truth = 65535 * curve(LIGHT.astype(np.float64) / 8 @ np.array(matrix).T)
-    error = frame.pixels.astype(np.float64) - truth
+    profile = profiles.standard(space)
+    frame = read.read_frame(source, raw=RawSettings(space=space, profile=profile))
+    assert frame.stored_icc == profile
+    light = LIGHT.astype(np.float64) / 8 @ np.array(SPACES[space]).T
+    truth = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    error = frame.pixels.astype(np.float64) - 65535 * truth
     assert np.abs(error[8:-8, 8:-8]).mean() < 150
+    stored = colour.converted(frame.pixels, source=frame.metadata.icc, target=profile)
+    back = colour.converted(stored, source=profile, target=frame.metadata.icc)
+    assert np.abs(back.astype(int) - frame.pixels).max() < 64
 
 
 def test_a_colour_space_without_its_profile_is_refused(tmp_path: Path) -> None:

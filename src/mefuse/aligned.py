@@ -36,7 +36,8 @@ class Aligned:
     `frames` are (H, W, 3) uint8 or uint16 each, the same size and dtype, as they were read: arrays,
     or what is sliced like one and read region by region;
     `transforms` per frame (3, 3), take a pixel of the reference to the frame's; `crop` is the part
-    of the reference to fuse, `reference` an index. `ghosts` is what moved, None: leave it.
+    of the reference to fuse, `reference` an index. `ghosts` is what moved, None: leave it. `icc` is
+    the profile that all frames are in, None: sRGB; `isos` what each was taken at, where known.
     """
 
     frames: Sequence[NDArray[Any]]
@@ -44,6 +45,8 @@ class Aligned:
     crop: Rect
     reference: int
     ghosts: Ghosts | None = None
+    icc: bytes | None = None
+    isos: Sequence[float | None] = ()
     _kept: dict[Rect, list[NDArray[Any]]] = field(default_factory=dict)
 
     @staticmethod
@@ -54,6 +57,8 @@ class Aligned:
         ghost: GhostRemoval,
         transforms: Sequence[Matrix] | None = None,
         crop: Rect | None = None,
+        icc: bytes | None = None,
+        isos: Sequence[float | None] = (),
     ) -> Aligned:
         """Aligned frames with their ghosts found.
 
@@ -63,6 +68,8 @@ class Aligned:
             ghost: how readily what moved is replaced.
             transforms: from the reference's pixels to each frame's; None: they lie as they are.
             crop: the part of the reference to fuse; None: all of it.
+            icc: the profile that all frames are in; None: sRGB.
+            isos: what each frame was taken at.
         """
         height, width = frames[0].shape[:2]
         still = Aligned(
@@ -70,13 +77,15 @@ class Aligned:
             [np.eye(3)] * len(frames) if transforms is None else transforms,
             Rect(0, 0, height, width) if crop is None else crop,
             reference,
+            icc=icc,
+            isos=isos,
         )
         if ghost == "off" or len(frames) < 2:
             return still
         factor = still._factor()
         reduced = [still._reduced(k, factor) for k in range(len(frames))]
         ghosts = find_ghosts(reduced, reference=reference, amount=ghost, factor=factor)
-        return Aligned(frames, still.transforms, still.crop, reference, ghosts)
+        return Aligned(frames, still.transforms, still.crop, reference, ghosts, icc, isos)
 
     @property
     def ghost_shares(self) -> tuple[float, ...]:

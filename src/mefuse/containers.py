@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, Literal
 
-from mefuse import boxes, exif, exif_extract, jxl_header, profiles, xmp
+from mefuse import boxes, exif, exif_extract, iptc, jxl_header, profiles, xmp
 from mefuse.frames import Metadata
 
 Kind = Literal[
@@ -43,6 +43,7 @@ EXIF_HEADER = b"Exif\0\0"
 XMP_HEADER = b"http://ns.adobe.com/xap/1.0/\0"
 XMP_EXTENSION_HEADER = b"http://ns.adobe.com/xmp/extension/\0"
 ICC_HEADER = b"ICC_PROFILE\0"
+PHOTOSHOP_HEADER = b"Photoshop 3.0\0"
 PNG_XMP = b"XML:com.adobe.xmp\0"
 # ITU-T H.273. The curve of BT.709 (1) stands in still pictures whose pixels are sRGB.
 _CODED_PRIMARIES: dict[int, profiles.ProfileName] = {1: "srgb", 12: "p3"}
@@ -50,7 +51,7 @@ _CODED_AS_SRGB, _CODED_LINEAR = (13, 1), 8
 _JXL_START = 256  # bytes of code that hold its header
 _LARGEST_BLOCK_BYTES = 16 << 20  # of one metadata block; more is damage
 _MOST_CHUNKS = 1 << 16  # of a file: with a PNG's chunks of 8 KiB that is 512 MiB
-_SOI, _EOI, _SOS, _APP1, _APP2 = 0xD8, 0xD9, 0xDA, 0xE1, 0xE2
+_SOI, _EOI, _SOS, _APP1, _APP2, _APP13 = 0xD8, 0xD9, 0xDA, 0xE1, 0xE2, 0xED
 _STANDALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a length: TEM, RST0..7, SOI
 _FRAME_MARKERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # SOF0..15; the others are tables
 
@@ -172,8 +173,19 @@ def _cr3_metadata(file: BinaryIO) -> Metadata:
     main, shooting, gps = (find_cr3_block(file, name) for name in (b"CMT1", b"CMT2", b"CMT4"))
     if main is None or shooting is None:
         return Metadata()
-    block = exif_extract.extracted(file, main, shooting_base=shooting, gps_base=gps)
+    block = exif_extract.extracted(
+        file, main, shooting_base=shooting, gps_base=gps, note=_cr3_note(file)
+    )
     return Metadata(exif=block)
+
+
+def _cr3_note(file: BinaryIO) -> bytes | None:
+    """The whole box of the maker note; its size stands in front of its name."""
+    at = find_cr3_block(file, b"CMT3")
+    if at is None:
+        return None
+    file.seek(at - 8)
+    return _piece(file, (at, int.from_bytes(file.read(4), "big") - 8))
 
 
 def _heif_metadata(file: BinaryIO) -> Metadata:
@@ -267,14 +279,17 @@ def _jpeg_metadata(file: BinaryIO, start: int = 0) -> Metadata:
     icc: dict[int, bytes] = {}
     icc_count = 0
     extension: dict[int, bytes] = {}
+    photoshop = b""
     for marker, at, size in jpeg_segments(file, start):
-        if marker not in (_APP1, _APP2):
+        if marker not in (_APP1, _APP2, _APP13):
             continue
         file.seek(at)
         payload = file.read(size)
         if marker == _APP2 and payload.startswith(ICC_HEADER) and size > len(ICC_HEADER) + 2:
             number, icc_count = payload[len(ICC_HEADER) : len(ICC_HEADER) + 2]
             icc[number] = payload[len(ICC_HEADER) + 2 :]
+        if marker == _APP13 and payload.startswith(PHOTOSHOP_HEADER):
+            photoshop += payload[len(PHOTOSHOP_HEADER) :]  # one block may take several segments
         if marker == _APP1 and payload.startswith(XMP_EXTENSION_HEADER):
             _note_extension(extension, payload[len(XMP_EXTENSION_HEADER) :])
         for name, header in (("exif", EXIF_HEADER), ("xmp", XMP_HEADER)):
@@ -285,7 +300,7 @@ def _jpeg_metadata(file: BinaryIO, start: int = 0) -> Metadata:
     packet = blocks.get("xmp")
     if packet is not None and extension:
         packet = xmp.joined(packet, b"".join(extension[at] for at in sorted(extension)))
-    return Metadata(exif=blocks.get("exif"), icc=profile, xmp=packet)
+    return Metadata(blocks.get("exif"), profile, packet, iptc.carried(photoshop))
 
 
 def _note_extension(extension: dict[int, bytes], payload: bytes) -> None:
@@ -374,8 +389,10 @@ def _tiff_metadata(file: BinaryIO) -> Metadata:
         tiff = exif.TiffReader(file)
     except ValueError:
         return Metadata()
-    icc, xmp = (
+    icc, xmp, record, photoshop = (
         tiff.value(entry) if (entry := tiff.main.get(tag)) else b""
-        for tag in (exif.ICC_PROFILE, exif.XMP)
+        for tag in (exif.ICC_PROFILE, exif.XMP, exif.IPTC, exif.PHOTOSHOP)
     )
-    return Metadata(exif=exif_extract.extracted(file), icc=icc or None, xmp=xmp or None)
+    own = iptc.resource(iptc.RECORD, record) if record else b""
+    told = iptc.carried(own + photoshop)
+    return Metadata(exif_extract.extracted(file), icc or None, xmp or None, told)

@@ -16,8 +16,10 @@ from mefuse.exif import (
     GPS_IFD,
     ICC_PROFILE,
     INTEROP_IFD,
+    IPTC,
     MAKER_NOTE,
     ORIENTATION,
+    PHOTOSHOP,
     SOFTWARE,
     XMP,
     Entry,
@@ -42,13 +44,13 @@ _COLOUR_SPACE, _SRGB, _UNCALIBRATED = 0xA001, 1, 0xFFFF
 _THUMBNAIL_AT, _THUMBNAIL_BYTES = 0x0201, 0x0202
 _GPS_VERSION, _BYTE = 0x0000, 1
 _MAIN_SIZE = (0x0100, 0x0101)  # width, height
-# Where a picture's own strips, tiles and copies lie: of a file, not of a photograph. And XMP and
-# ICC, which have their own way.
+# Where a picture's own strips, tiles and copies lie: of a file, not of a photograph. And XMP, ICC
+# and IPTC, which have their own way.
 STRUCTURE = frozenset(
     (
         *(0xFE, 0xFF, 0x102, 0x103, 0x106, 0x10A, 0x111, 0x115, 0x116, 0x117, 0x11C, 0x13D, 0x142),
         *(0x143, 0x144, 0x145, 0x14A, 0x152, 0x153, 0x15B, 0x212),
-        *(_THUMBNAIL_AT, _THUMBNAIL_BYTES, XMP, ICC_PROFILE),
+        *(_THUMBNAIL_AT, _THUMBNAIL_BYTES, XMP, ICC_PROFILE, IPTC, PHOTOSHOP),
     )
 )
 _LARGEST_BLOCK_BYTES = 16 << 20

@@ -7,6 +7,7 @@ Source: Exif 2.32 (CIPA DC-008), TIFF 6.0, TIFF/EP, DNG 1.7.
 
 from __future__ import annotations
 
+import struct
 from typing import BinaryIO
 
 from mefuse.exif import (
@@ -16,6 +17,7 @@ from mefuse.exif import (
     MAKER_NOTE,
     ORIENTATION,
     SOFTWARE,
+    TYPE_BYTES,
     Entry,
     TiffReader,
 )
@@ -34,22 +36,35 @@ _SHOOTING_IN_MAIN = (
 )
 _LARGEST_COPIED_BYTES = 64 << 10  # of one value
 _FARTHEST_NOTE = 32 << 10  # offset of a maker note: what lies before it becomes empty space
+# Maker notes that count their offsets from their own start, or hold a TIFF header of their own:
+# Nikon, Fujifilm, Apple, Olympus and OM, Pentax, Leica's and Sigma's later ones.
+_MOVABLE = (b"Nikon\0\2", b"FUJIFILM", b"Apple iOS\0", b"OLYMPUS\0", b"OM SYSTEM\0", b"PENTAX \0")
+_HEADER_BYTES = 8  # of a TIFF structure, in front of its first directory
+_MOST_ENTRIES = 512  # of a maker note
 
 
 def extracted(
-    file: BinaryIO, base: int = 0, *, shooting_base: int | None = None, gps_base: int | None = None
+    file: BinaryIO,
+    base: int = 0,
+    *,
+    shooting_base: int | None = None,
+    gps_base: int | None = None,
+    note: bytes | None = None,
 ) -> bytes | None:
     """Gives an EXIF block of what a TIFF or TIFF-based raw file says of its photograph.
 
     Such a file is one large TIFF structure, so its tags are laid out anew: the descriptive ones,
-    the Exif, the interoperability and the GPS directory, and the maker note at its own offset,
-    where that is not far into the file. None where there is nothing to tell.
+    the Exif, the interoperability and the GPS directory, and the maker note: at its own offset,
+    where that is not far into the file, or anywhere, where its maker made it to be moved. None
+    where there is nothing to tell.
 
     Args:
         file: the file.
         base: where its TIFF structure starts.
         shooting_base: where the Exif directory has a structure of its own (Canon CR3).
         gps_base: the same of the GPS directory.
+        note: a maker note that is a TIFF structure of its own (Canon CR3), instead of the Exif
+            directory's; empty: none.
     """
     try:
         tiff = TiffReader(file, base)
@@ -63,14 +78,14 @@ def extracted(
         return None  # values are copied as they are
     main = {tag: entry for tag in _DESCRIPTIVE if (entry := tiff.main.get(tag))}
     early = {tag: entry for tag in _SHOOTING_IN_MAIN if (entry := tiff.main.get(tag))}
-    pointer, note = shooting.pop(INTEROP_IFD, None), shooting.pop(MAKER_NOTE, None)
+    pointer, entry = shooting.pop(INTEROP_IFD, None), shooting.pop(MAKER_NOTE, None)
     interop = exif_tiff.directory_at(pointer) if pointer else {}
     block = laid_out(
         _copied(tiff, main),
         _copied(tiff, early) | _copied(exif_tiff, shooting),
         interop=_copied(exif_tiff, interop),
         gps=_copied(gps_tiff, gps),
-        note=_note(exif_tiff, note),
+        note=_note(exif_tiff, entry) if note is None else _unwrapped(note, tiff.order),
         order=tiff.order,
     )
     return block if len(block) > DATA_STARTS + 6 else None
@@ -92,4 +107,28 @@ def _note(tiff: TiffReader, entry: Entry | None) -> tuple[int, bytes] | None:
     if entry is None or not content:
         return None
     at = tiff.value_offset(entry)
-    return (at, content) if DATA_STARTS <= at <= _FARTHEST_NOTE else None
+    if DATA_STARTS <= at <= _FARTHEST_NOTE:
+        return at, content
+    return (DATA_STARTS, content) if content.startswith(_MOVABLE) else None
+
+
+def _unwrapped(note: bytes, order: str) -> tuple[int, bytes] | None:
+    """A maker note that was a TIFF structure, as a directory in the block, and its offset there.
+
+    Canon's, whose directories say by offsets from that structure's start where values lie.
+    """
+    mark = b"II" if order == "<" else b"MM"
+    if note[:2] != mark or len(note) < _HEADER_BYTES + 2:
+        return None
+    if struct.unpack_from(f"{order}I", note, 4)[0] != _HEADER_BYTES:
+        return None
+    moved = bytearray(note)
+    count = struct.unpack_from(f"{order}H", note, _HEADER_BYTES)[0]
+    for slot in range(_HEADER_BYTES + 2, _HEADER_BYTES + 2 + 12 * min(count, _MOST_ENTRIES), 12):
+        if slot + 12 > len(note):
+            return None
+        _, kind, number, at = struct.unpack_from(f"{order}HHII", note, slot)
+        size = TYPE_BYTES.get(kind, 0) * number
+        if size > 4 and at + size <= len(note):
+            struct.pack_into(f"{order}I", moved, slot + 8, at + DATA_STARTS - _HEADER_BYTES)
+    return DATA_STARTS, bytes(moved[_HEADER_BYTES:])

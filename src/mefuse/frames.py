@@ -47,6 +47,7 @@ class Metadata:
     exif: bytes | None = None  # TIFF structure, without the "Exif\0\0" header
     icc: bytes | None = None
     xmp: bytes | None = None
+    iptc: bytes | None = None  # Photoshop's image resources that tell of the photograph
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Frame:
 
     `pixels` is (H, W, 3) uint8 or uint16, RGB, full range, upright, in the colour space of
     `metadata.icc` (sRGB where that is None). `stored_icc` is the file's own profile where the
-    pixels had to be converted from it to be fused: from linear light.
+    pixels had to be converted from it to be fused: from linear light and other curves.
     """
 
     source: Source

@@ -305,6 +305,8 @@ def align_bracket(
             crop=crop,
             reference=bracket.reference,
             ghost=settings.ghost,
+            icc=bracket.frames[bracket.reference].metadata.icc,
+            isos=[frame.source.exposure.iso for frame in bracket.frames],
         )
     if settings.strict and found:
         refuse_doubtful(bracket, found, aligned.ghost_shares)

@@ -28,7 +28,7 @@ _FEWEST_BLOCKS = 12
 _QUANTILE = 0.1  # of the blocks of one luma: these show no detail, if any do
 # Measured on white noise: its standard deviation in the finest band, and by how much the quantile
 # falls short of it.
-_WHITE_SHARE = 0.926
+WHITE_SHARE = 0.926
 _QUANTILE_SHARE = 0.948
 _DARKEST, _BRIGHTEST = 0.01, 0.97  # clipping hides noise beyond these
 _SCATTER = 1.15  # of a bin's variance
@@ -52,7 +52,7 @@ def noise_profile(luma: Plane, energy: Plane, *, rounding: float) -> Plane:
     lumas, energies = (_blocks(plane) for plane in (luma, energy))
     nodes = np.linspace(0, 1, NODES)
     variance = _variance(lumas, energies, nodes, rounding=rounding)
-    sigma: Plane = (np.sqrt(variance) / _WHITE_SHARE).astype(np.float32)
+    sigma: Plane = (np.sqrt(variance) / WHITE_SHARE).astype(np.float32)
     return sigma
 
 
@@ -78,7 +78,7 @@ def _variance(lumas: Plane, energy: Plane, nodes: Values, *, rounding: float) ->
     at = np.array([lumas[here].mean() for here in bins])
     found = np.array([np.quantile(energy[here], _QUANTILE) for here in bins])
     found /= _QUANTILE_SHARE**2
-    rounded = (_WHITE_SHARE * rounding) ** 2 / 12
+    rounded = (WHITE_SHARE * rounding) ** 2 / 12
     told = (found > 1.5 * rounded) & (at > _CLEAR * np.sqrt(found)) & (1 - at > np.sqrt(found))
     if not told.any():
         return np.full(NODES, found.min() if found.size else 0.0)

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mefuse import exif_copy, xmp
+from mefuse import exif_copy, iptc, xmp
 from mefuse.bands import Bands
 from mefuse.depth import to_depth
 from mefuse.frames import Frame, Metadata
@@ -70,7 +70,7 @@ def metadata_of_fused(
         making: for the history.
         icc: the profile that the pixels are in.
         is_srgb: whether that is sRGB.
-        strip: "gps" leaves positions out, "all" everything but the profile.
+        strip: "gps" leaves positions and places out, "all" everything but the profile.
     """
     if strip == "all":
         return Metadata(icc=icc)
@@ -83,7 +83,8 @@ def metadata_of_fused(
         exposure=reference.source.exposure,
     )
     corrections = xmp.Corrections(width, height, making.software, making.note, without_gps)
-    return Metadata(block, icc, xmp.finished(reference.metadata.xmp, corrections))
+    told = iptc.finished(reference.metadata.iptc, strip_gps=without_gps)
+    return Metadata(block, icc, xmp.finished(reference.metadata.xmp, corrections), told)
 
 
 def thumbnail(pixels: NDArray[Any]) -> bytes:

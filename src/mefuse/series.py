@@ -71,7 +71,9 @@ def measure_bracket(bracket: Bracket, fuser: Fuser) -> Measured:
         fuser: the model that will fuse it.
     """
     frames = [frame.pixels for frame in reduced(bracket).frames]
-    aligned = Aligned.of(frames, reference=bracket.reference, ghost="off")
+    icc = bracket.frames[bracket.reference].metadata.icc
+    isos = [frame.source.exposure.iso for frame in bracket.frames]
+    aligned = Aligned.of(frames, reference=bracket.reference, ghost="off", icc=icc, isos=isos)
     fused = fuser.fuse(aligned, depth=16, slice_size=None, on_slice=None)
     picture = Picture.of(np.asarray(fused.pixels, np.uint16))
     exposed_ev = bracket.frames[bracket.reference].source.exposure.stops

@@ -42,10 +42,10 @@ from mefuse.grid import (
 from mefuse.host.backend import HostBackend
 from mefuse.models import Fused
 from mefuse.models.ipl_config import Region
+from mefuse.rules import add_trust, as_learned
 from mefuse.scratch import Scratch
 from mefuse.slices import GRID_PX, Rect, even_slices_of, slices_of
 from mefuse.slicework import SliceWork
-from mefuse.trust import ColourTrust
 
 PREFILL_PX = 512  # longest side of the small bracket: enough to see the scene, 0.02 s on two cores
 SLICE_PX = 512  # a slice of three frames and its arithmetic take about 30 MB
@@ -164,14 +164,15 @@ class NetworkFuser:
         whole = (bracket.padded.height, bracket.padded.width)
         slices = list(slices_of(*whole, size))
         wide = list(even_slices_of(*whole, size * DECODE_FACTOR))
-        run = _Run(SliceWork(self.device, size), on_slice, 2 * len(slices) + len(wide))
+        total = 2 * len(slices) + len(wide)
+        run = _Run(SliceWork(self.device, size), on_slice, total, icc=bracket.icc)
         cache: AttentionCache[Array] = AttentionCache(bits=self._cache_bits)
         self._prefill(bracket, cache)
         seen = self._glimpse(bracket, slices, run)
         bracket.rest()
         pyramid = self._backend.build_pyramid(seen.luma)
         maps = self._decode(seen, pyramid, wide, cache, run)
-        self._trust_colours(maps, seen, bracket)
+        add_trust(maps, seen, bracket, self._backend)
         coarse = self._backend.blend_coarse(pyramid, maps)
         if not self._backend.is_finite(coarse, maps):
             again = self._in_float32()
@@ -223,7 +224,8 @@ class NetworkFuser:
         small = bracket.small(self._prefill_px, multiple_px=PREFILL_MULTIPLE_PX)
         seen = self._backend.glimpse(small)
         energies = self._backend.build_pyramid(seen.luma).within(everything(seen.luma))
-        self._backend.prefill(seen, energies, cache)
+        shown, _ = as_learned(seen, bracket.icc, self._backend)
+        self._backend.prefill(shown, energies, cache)
 
     def _glimpse(self, bracket: Aligned, slices: Sequence[Rect], run: _Run) -> Glimpse[Array]:
         """What is kept of the whole picture, on the grid of 8 px."""
@@ -267,24 +269,17 @@ class NetworkFuser:
         def decode_slice(rect: Rect) -> None:
             grown = rect.grown(overlap, whole)
             here, inner, cut = _cut(rect), _cut(rect.inside(grown)), _cut(grown)
-            part = self._backend.decode(
-                seen.part(cut), pyramid.within(cut), Region.of(grown, whole), cache
-            )
+            shown, added = as_learned(seen.part(cut), run.icc, self._backend)
+            part = self._backend.decode(shown, pyramid.within(cut), Region.of(grown, whole), cache)
             maps.logits[(..., *here)] = part.logits[(..., *inner)]
+            if added is not None:
+                maps.logits[(..., BANDS + 1, *here)] += added[(..., *inner)]
             maps.gains[(..., *here)] = part.gains[(..., *inner)]
 
         for _ in self._backend.each(run.work.of("decode", decode_slice), slices):
             run.scratch.rest()  # these slices are wide: each passes over much of the maps
             run.tell()
         return maps
-
-    def _trust_colours(self, maps: Maps[Array], seen: Glimpse[Array], bracket: Aligned) -> None:
-        """Adds to the log weights of chroma how far each frame's colour is trusted."""
-        luma = self._backend.to_host(seen.luma)
-        finest = self._backend.to_host(seen.energies[..., 0, :, :])
-        step = 1 / np.iinfo(bracket.frames[0].dtype).max
-        added = ColourTrust.of(luma, finest, rounding=step).log_weights(luma)
-        maps.logits[..., BANDS + 1, :, :] += self._backend.of_host(added)
 
     def _blend(
         self,
@@ -355,12 +350,17 @@ def _bands_of(slices: Sequence[Rect], most_rows: int) -> Iterator[Sequence[Rect]
 
 
 class _Run:
-    """One bracket on its way: what its slices took, its large arrays, and whom to tell."""
+    """One bracket on its way: its profile, what its slices took, its large arrays, whom to tell."""
 
     def __init__(
-        self, work: SliceWork, on_slice: Callable[[int, int], None] | None, total: int
+        self,
+        work: SliceWork,
+        on_slice: Callable[[int, int], None] | None,
+        total: int,
+        *,
+        icc: bytes | None,
     ) -> None:
-        self.work, self.scratch = work, Scratch()
+        self.work, self.scratch, self.icc = work, Scratch(), icc
         self._on_slice, self._done, self._total = on_slice, 0, total
 
     def tell(self) -> None:

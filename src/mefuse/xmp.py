@@ -22,6 +22,12 @@ _INNER = re.compile(r"<rdf:RDF\b[^>]*>(.*)</rdf:RDF\s*>", re.DOTALL)
 # motion photos and other pictures in the same file.
 _GONE = ("hdrgm", "Container", "GContainer", "GDepth", "GImage", "HDRGainMap")
 _GONE_CAMERA = r"GCamera:(?:MicroVideo|MotionPhoto)\w*"
+# Where a photograph was taken, in words: what IPTC says as well.
+_PLACES = (
+    r"photoshop:(?:City|State|Country)",
+    r"Iptc4xmpCore:(?:Location|CountryCode)",
+    r"Iptc4xmpExt:Location(?:Created|Shown)",
+)
 _PACKET_START = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
 _PACKET_END = '<?xpacket end="w"?>'
 _START = (
@@ -130,7 +136,10 @@ def _without(text: str, name: str) -> str:
 
 
 def _without_gps(text: str) -> str:
-    return _without(text, r"\w+:GPS\w*")
+    """The text without positions and names of places."""
+    for name in (*_PLACES, r"\w+:GPS\w*"):
+        text = _without(text, name)
+    return text
 
 
 def _with_event(text: str, true: Corrections) -> str:

@@ -22,6 +22,7 @@ from mefuse.colour import in_one_space
 from mefuse.discover import find_sources
 from mefuse.errors import MefuseError
 from mefuse.exposure import luma_small, well_exposed_share
+from mefuse.frames import Bracket
 from mefuse.fuse import fuse_pixels
 from mefuse.read import read_bracket
 from mefuse.settings import FuseSettings
@@ -66,7 +67,7 @@ def _hue(ab: Pixels) -> NDArray[np.float64]:
     return np.degrees(np.arctan2(ab[:, 1].astype(np.float64), ab[:, 0]))
 
 
-def _brackets(folders: Sequence[Path]) -> dict[str, list[Path]]:
+def find_brackets(folders: Sequence[Path]) -> dict[str, list[Path]]:
     """The pictures of each bracket among folders and the folders in them."""
     candidates = [*folders, *(inner for outer in folders for inner in sorted(outer.iterdir()))]
     found = {}
@@ -78,9 +79,13 @@ def _brackets(folders: Sequence[Path]) -> dict[str, list[Path]]:
     return found
 
 
-def _frames(paths: Sequence[Path]) -> list[Pixels]:
+def read_reduced(paths: Sequence[Path]) -> list[Pixels]:
     """Frames in one space, reduced."""
-    bracket = in_one_space(read_bracket(find_sources(paths)))
+    return reduced_frames(in_one_space(read_bracket(find_sources(paths))))
+
+
+def reduced_frames(bracket: Bracket) -> list[Pixels]:
+    """A bracket's pixels, reduced."""
     pixels = [frame.pixels for frame in bracket.frames]
     height, width = pixels[0].shape[:2]
     scale = min(1.0, _LONGEST_PX / max(height, width))
@@ -90,7 +95,7 @@ def _frames(paths: Sequence[Path]) -> list[Pixels]:
 
 def measure(paths: Sequence[Path], *, model: str) -> tuple[float, float] | None:
     """Hue difference and chroma ratio of one bracket; see `hue_and_chroma`."""
-    frames = _frames(paths)
+    frames = read_reduced(paths)
     best = max(frames, key=lambda frame: well_exposed_share(luma_small(frame)))
     settings = FuseSettings(model=model, align=False, crop=False)
     return hue_and_chroma(fuse_pixels(frames, settings=settings), best)
@@ -104,7 +109,7 @@ def main() -> None:
     given = parser.parse_args()
     scores: dict[str, tuple[float, float]] = {}
     failed: dict[str, str] = {}
-    for name, paths in _brackets(given.folders).items():
+    for name, paths in find_brackets(given.folders).items():
         try:
             score = measure(paths, model=given.model)
         except MefuseError as error:

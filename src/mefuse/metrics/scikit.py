@@ -15,11 +15,12 @@ def measuring_library() -> ModuleType:
     """
     try:
         import skimage
+        import skimage.color
         import skimage.measure
         import skimage.metrics
     except ImportError as err:
         raise DependencyError(
-            f"scikit-image: cannot be loaded ({err}); it measures SSIM and entropy, "
+            f"scikit-image: cannot be loaded ({err}); it measures SSIM, entropy and colours, "
             "install it with pip install 'mefuse[evaluate]'"
         ) from err
     module: ModuleType = skimage

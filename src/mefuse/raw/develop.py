@@ -18,21 +18,22 @@ import rawpy
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from mefuse import profiles
 from mefuse.frames import Frame, Source
 from mefuse.memory import available_memory_bytes
 from mefuse.raw.files import makers_crop, opened, read_metadata
 from mefuse.raw.rendering import Plan, Rendering
 from mefuse.slices import Rect
 
-# LibRaw's spaces with the transfer curve of each as LibRaw takes it: power, slope at black. sRGB
-# and Display P3: IEC 61966-2-1. Adobe RGB (1998): 563/256. LibRaw joins power and slope smoothly,
-# ProPhoto's do not: its curve is laid over linear values.
-_SPACES: dict[str, tuple[rawpy.ColorSpace, tuple[float, float]]] = {
-    "srgb": (rawpy.ColorSpace.sRGB, (2.4, 12.92)),
-    "p3": (rawpy.ColorSpace.P3D65, (2.4, 12.92)),
-    "adobe-rgb": (rawpy.ColorSpace.Adobe, (2.19921875, 0.0)),
-    "prophoto": (rawpy.ColorSpace.ProPhoto, (1.0, 1.0)),
+_SPACES: dict[str, rawpy.ColorSpace] = {
+    "srgb": rawpy.ColorSpace.sRGB,
+    "p3": rawpy.ColorSpace.P3D65,
+    "adobe-rgb": rawpy.ColorSpace.Adobe,
+    "prophoto": rawpy.ColorSpace.ProPhoto,
 }
+# sRGB's curve (IEC 61966-2-1) as LibRaw takes it, power and slope at black, in every space: frames
+# are fused in it, so that light and dark meet alike whatever the profile of the output.
+_CURVE = (2.4, 12.92)
 # Measured at 24 megapixels: the mosaic, LibRaw's four-channel picture, the result, and what some
 # ways to demosaic take beside.
 _WORKING_BYTES_PER_PX = {"dht": 24, "dcb": 35, "aahd": 50}
@@ -49,15 +50,14 @@ def render(source: Source, rendering: Rendering, *, threads: int | None = None) 
         threads: for LibRaw's own loops; None: one per processor.
 
     Returns:
-        A frame of (H, W, 3) uint16 pixels, upright, cut to what the maker shows, in the colour
-        space of the rendering; linear light is proportional to the exposure up to white. Half as
-        many rows and columns where the settings ask for half size.
+        A frame of (H, W, 3) uint16 pixels, upright, cut to what the maker shows, with the
+        primaries of the rendering's space and sRGB's curve; linear light is proportional to the
+        exposure up to white. Half as many rows and columns where the settings ask for half size.
 
     Raises:
         ReadError: LibRaw cannot decode the file.
     """
     settings = rendering.settings
-    space, curve = _SPACES[settings.space]
     with (
         threadpool_limits(threads or os.cpu_count() or 1, user_api="openmp"),
         opened(source.path) as raw,
@@ -73,8 +73,8 @@ def render(source: Source, rendering: Rendering, *, threads: int | None = None) 
             no_auto_bright=True,
             adjust_maximum_thr=0.0,
             output_bps=16,
-            output_color=space,
-            gamma=curve,
+            output_color=_SPACES[settings.space],
+            gamma=_CURVE,
             highlight_mode=rawpy.HighlightMode.Clip,
         )
     turned = bool(rendering.flip & 4)
@@ -84,10 +84,10 @@ def render(source: Source, rendering: Rendering, *, threads: int | None = None) 
     if settings.half_size and scale == (1.0, 1.0):  # LibRaw halves mosaics of 2x2 only
         size = (pixels.shape[1] // 2, pixels.shape[0] // 2)
         pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    if settings.space == "prophoto":
-        _encode_prophoto(pixels)
-    metadata = replace(read_metadata(source.path), icc=settings.profile)
-    return Frame(source, _three_channels(pixels), metadata)
+    stored = settings.profile
+    curved = None if stored is None else profiles.with_curve(stored, "srgb")
+    metadata = replace(read_metadata(source.path), icc=curved)
+    return Frame(source, _three_channels(pixels), metadata, stored_icc=stored)
 
 
 def workers_for(plan: Plan) -> tuple[int, int]:
@@ -141,12 +141,3 @@ def _three_channels(pixels: NDArray[Any]) -> NDArray[np.uint16]:
     if pixels.ndim == 2 or pixels.shape[2] == 1:
         pixels = np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2)
     return pixels.view(np.uint16)
-
-
-def _encode_prophoto(pixels: NDArray[Any]) -> None:
-    """Puts ProPhoto's transfer curve over linear values, in place. Source: ISO 22028-2."""
-    linear = np.linspace(0.0, 1.0, 65536)
-    encoded = np.where(linear < 1 / 512, 16 * linear, linear ** (1 / 1.8))
-    table = np.round(encoded * 65535).astype(np.uint16)
-    for row in pixels:
-        row[...] = table[row]

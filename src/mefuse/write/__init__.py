@@ -193,7 +193,10 @@ class _Job:
         embedded = self._encoded()
         _storing(self.name, lambda: file.writelines(embedded.pieces))
         _storing(self.name, file.flush)
-        return tuple(f"{self.name}: left out {what}" for what in embedded.lost)
+        lost = embedded.lost
+        if self.metadata.iptc is not None and self.form.name != "jpeg":
+            lost = (*lost, "the IPTC block, for which only JPEG and TIFF have a place")
+        return tuple(f"{self.name}: left out {what}" for what in lost)
 
     @property
     def pixels(self) -> NDArray[Any]:

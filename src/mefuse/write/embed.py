@@ -15,10 +15,11 @@ import struct
 import zlib
 from dataclasses import dataclass
 
-from mefuse import boxes, exif_copy, xmp
+from mefuse import boxes, exif_copy, exif_extract, xmp
 from mefuse.containers import (
     EXIF_HEADER,
     ICC_HEADER,
+    PHOTOSHOP_HEADER,
     PNG_XMP,
     XMP_EXTENSION_HEADER,
     XMP_HEADER,
@@ -27,10 +28,11 @@ from mefuse.frames import Metadata
 
 Pieces = list[bytes | memoryview]
 
-_APP1, _APP2 = 0xE1, 0xE2
+_APP1, _APP2, _APP13 = 0xE1, 0xE2, 0xED
 _SEGMENT_PAYLOAD = 65_533
 _ICC_CHUNK = _SEGMENT_PAYLOAD - len(ICC_HEADER) - 2
 _XMP_CHUNK = _SEGMENT_PAYLOAD - len(XMP_EXTENSION_HEADER) - 40
+_PHOTOSHOP_CHUNK = _SEGMENT_PAYLOAD - len(PHOTOSHOP_HEADER)
 _MOST_ICC_CHUNKS = 255  # a chunk's number is one byte
 
 
@@ -43,14 +45,14 @@ class Embedded:
 
 
 def in_jpeg(encoded: bytes, metadata: Metadata) -> Embedded:
-    """A JPEG with metadata in APP1 and APP2, behind SOI and, as JFIF wants to be first, APP0."""
-    block, lost = b"", []
+    """A JPEG with metadata in APP1, 2 and 13, behind SOI and, as JFIF wants to be first, APP0."""
+    block = b""
+    lost: list[str] = []
     if metadata.exif is not None:
-        whole = _fitting_exif(metadata.exif)
-        if whole is None:
-            lost.append("EXIF larger than a JPEG can hold")
-        else:
-            block += _segment(_APP1, EXIF_HEADER + whole)
+        fitting, left_out = _fitting_exif(metadata.exif)
+        lost += left_out
+        if fitting:
+            block += _segment(_APP1, EXIF_HEADER + fitting)
     if metadata.xmp is not None:
         block += _jpeg_xmp(metadata.xmp)
     icc = metadata.icc or b""
@@ -61,17 +63,25 @@ def in_jpeg(encoded: bytes, metadata: Metadata) -> Embedded:
     for n in range(count):
         part = icc[n * _ICC_CHUNK : (n + 1) * _ICC_CHUNK]
         block += _segment(_APP2, ICC_HEADER + bytes((n + 1, count)) + part)
+    told = metadata.iptc or b""
+    for start in range(0, len(told), _PHOTOSHOP_CHUNK):
+        block += _segment(_APP13, PHOTOSHOP_HEADER + told[start : start + _PHOTOSHOP_CHUNK])
     has_jfif = encoded[2:4] == b"\xff\xe0"
     at = 4 + int.from_bytes(encoded[4:6], "big") if has_jfif else 2
     return Embedded(_put_in(encoded, at, block), tuple(lost))
 
 
-def _fitting_exif(block: bytes) -> bytes | None:
-    """EXIF that a segment can hold: as it is, or without its thumbnail; else None."""
+def _fitting_exif(block: bytes) -> tuple[bytes, list[str]]:
+    """EXIF that a segment can hold, without thumbnail and maker note if need be; what is lost."""
     largest = _SEGMENT_PAYLOAD - len(EXIF_HEADER)
     if len(block) > largest:
         block = exif_copy.without_thumbnail(block)
-    return block if len(block) <= largest else None
+    if len(block) <= largest:
+        return block, []
+    short = exif_extract.extracted(io.BytesIO(block), note=b"") or b""
+    if 0 < len(short) <= largest:
+        return short, ["maker notes, larger than a JPEG can hold"]
+    return b"", ["EXIF larger than a JPEG can hold"]
 
 
 def _jpeg_xmp(packet: bytes) -> bytes:

@@ -22,13 +22,16 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mefuse import iptc
 from mefuse.bands import Bands, in_rows
 from mefuse.exif import (
     EXIF_IFD,
     GPS_IFD,
     ICC_PROFILE,
     INTEROP_IFD,
+    IPTC,
     LONG,
+    PHOTOSHOP,
     SHORT,
     XMP,
     Entry,
@@ -121,6 +124,8 @@ class _Writer:
             tags[ICC_PROFILE] = _bytes(_UNDEFINED, self._metadata.icc)
         if self._metadata.xmp is not None and number == 0:
             tags[XMP] = _bytes(_BYTE, self._metadata.xmp)
+        if self._metadata.iptc is not None and number == 0:
+            tags |= _photoshop(self._metadata.iptc)
         start = self._put_directory(tags)
         entries = (8 + 20 * len(tags)) if self._big else (2 + 12 * len(tags))
         end = self._file.tell()
@@ -253,6 +258,19 @@ def _in_order(
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+def _photoshop(block: bytes) -> Values:
+    """The IPTC record in its own tag, and what else Photoshop says beside it."""
+    found = dict(iptc.resources(iptc.padded(block)))
+    record = found.pop(iptc.RECORD, None)
+    tags: Values = {}
+    if record is not None:  # bytes, called LONG as Photoshop does: some programs read nothing else
+        tags[IPTC] = Value(LONG, len(record) // 4, record)
+    if found:
+        rest = b"".join(iptc.resource(number, content) for number, content in found.items())
+        tags[PHOTOSHOP] = _bytes(_BYTE, rest)
+    return tags
 
 
 def _ascii(text: str) -> Value:

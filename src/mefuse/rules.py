@@ -1,0 +1,60 @@
+"""What is decided by rule, beside a network: profiles, whose colour to trust, noise.
+
+Rules see the whole bracket on the grid of 8 px, in host memory, and add to the network's maps. None
+of them is trained, so that no training finds a way around it. It knows no network and no file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mefuse.aligned import Aligned
+from mefuse.grid import BANDS, FINE, Glimpse, Maps
+from mefuse.iso import noisier_frames, without_noise
+from mefuse.trust import ColourTrust
+from mefuse.wide import in_srgb, is_wide
+
+Array = Any  # of the device
+CHROMA = BANDS + 1  # its place among a frame's log weights
+
+
+class Device(Protocol):
+    """Where grids lie."""
+
+    def to_host(self, grid: Array) -> NDArray[np.float32]:
+        """A grid (..., h, w) of one bracket, in host memory."""
+
+    def of_host(self, grid: NDArray[np.float32]) -> Array:
+        """The inverse of `to_host`."""
+
+
+def as_learned(
+    seen: Glimpse[Array], icc: bytes | None, device: Device
+) -> tuple[Glimpse[Array], Array | None]:
+    """A glimpse as it would be in sRGB, and what to add to the log weights of chroma (N, h, w)."""
+    if not is_wide(icc):
+        return seen, None
+    colour, added = in_srgb(device.to_host(seen.colour), icc)
+    return replace(seen, colour=device.of_host(colour)), device.of_host(added)
+
+
+def add_trust(maps: Maps[Array], seen: Glimpse[Array], bracket: Aligned, device: Device) -> None:
+    """Adds to the log weights how far each frame's colour and fine detail are trusted."""
+    luma = device.to_host(seen.luma)
+    step = 1 / np.iinfo(bracket.frames[0].dtype).max
+    finest = device.to_host(seen.energies[..., 0, :, :])
+    added = ColourTrust.of(luma, finest, rounding=step).log_weights(luma)
+    maps.logits[..., CHROMA, :, :] += device.of_host(added)
+    for n in noisier_frames(bracket.isos):
+        fine, chroma = without_noise(
+            luma[n],
+            device.to_host(seen.energies[..., n, :, :, :]),
+            device.to_host(maps.gains[..., :FINE, :, :]),
+            rounding=step,
+        )
+        maps.logits[..., n, :FINE, :, :] += device.of_host(fine)
+        maps.logits[..., n, CHROMA, :, :] += device.of_host(chroma)
