@@ -1,4 +1,4 @@
-"""The glimpse and the fine bands of a region by the compiled kernels: `host.features`, `host.blend`.
+"""Glimpse and fine bands of a region by the compiled kernels: `host.features`, `host.blend`.
 
 None where they cannot be used. The interpreter's lock is free while they compute.
 """

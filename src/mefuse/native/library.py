@@ -42,6 +42,8 @@ def load() -> ctypes.CDLL | None:
         _Int, _Int, _Int, *pointers, _Int, _Bytes, _Size,
         _Bytes, _Bytes, _Bytes, _Bytes, _Bytes, _Size, _Int,
     )  # fmt: skip
+    library.mefuse_attend.argtypes = (*[_Int] * 5, *[_Bytes] * 6)
+    library.mefuse_integrate.argtypes = (_Bytes,)
     return library
 
 
