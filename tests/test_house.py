@@ -114,7 +114,7 @@ MAY_IMPORT = {
     "profiles read report series settings slices stream synth train transforms warp weights write",
     "evaluate": "aligned coverage device discover errors finish frames metrics models read "
     "settings slices stream warp weights",
-    "cli": "batch bench cluster contact device errors evaluate fuse gallery group models plan "
+    "cli": "batch bench cluster contact device errors evaluate fuse gallery group models native plan "
     "report settings slices synth weights",
 }
 STEPS = {"discover", "read", "align", "write"}

@@ -7,6 +7,7 @@
 #include "planes.h"
 
 #define SUBPIXELS 32 /* as cv2.remap places pixels */
+#define FAR 1073741824.0 /* beyond it places do not fit 32 bits; no frame reaches so far */
 #define RUN 192      /* pixels of a run at most: its floats stay in the first cache */
 
 typedef struct {
@@ -27,8 +28,8 @@ static void find_places(const double *restrict m, int left, int y, int width, in
     for (int x = 0; x < width; x++) {
         double at = left + x, scale = SUBPIXELS / (m[6] * at + z_of_y);
         double across = (m[0] * at + x_of_y) * scale, down = (m[3] * at + y_of_y) * scale;
-        px[x] = (int32_t)__builtin_rint(across);
-        py[x] = (int32_t)__builtin_rint(down);
+        px[x] = (int32_t)__builtin_rint(across < -FAR ? -FAR : across > FAR ? FAR : across);
+        py[x] = (int32_t)__builtin_rint(down < -FAR ? -FAR : down > FAR ? FAR : down);
     }
 }
 

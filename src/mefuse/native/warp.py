@@ -14,12 +14,8 @@ from mefuse.slices import Rect
 
 Matrix = NDArray[np.float64]
 
-MOST_PX = 2**24  # beyond it, places would not fit the kernel's 32 bits
 
-
-def warp(
-    part: Pixels, matrix: Matrix, rect: Rect, *, top: int, left: int
-) -> Pixels | None:
+def warp(part: Pixels, matrix: Matrix, rect: Rect, *, top: int, left: int) -> Pixels | None:
     """`warp.warp_region` of a part of a frame that holds all that the region needs.
 
     Args:
@@ -31,8 +27,6 @@ def warp(
     """
     kernels = library.load()
     if kernels is None or part.ndim != 3 or part.dtype not in (np.uint8, np.uint16):
-        return None
-    if max(rect.bottom, rect.right, *part.shape) > MOST_PX:
         return None
     part, matrix = with_whole_rows(part), np.ascontiguousarray(matrix, np.float64)
     warped = np.empty((rect.height, rect.width, 3), part.dtype)
