@@ -299,16 +299,16 @@ static void open_planes(Blend *blend, Arena *arena, const float *coarse, ptrdiff
     if (arena->failed)
         return;
     for (int n = 0; n < count; n++) {
-        frame_open(&blend->frames[n], arena, height, width, blend->rules.luma, KEPT_FULL);
+        frame_open(&blend->frames[n], arena, height, width, blend->rules.luma);
         blend->powers[n] = plane_of(arena, height / GRID, width / GRID, height);
-        blend->shares[n] = plane_of(arena, height / 2, width / 2, KEPT_HALF);
+        blend->shares[n] = plane_of(arena, height / 2, width / 2, KEPT);
         for (int level = 0; level < FINE; level++)
             blend->weights[level][n] =
-                plane_of(arena, height >> (level + 1), width >> (level + 1), KEPT_HALF);
+                plane_of(arena, height >> (level + 1), width >> (level + 1), KEPT);
     }
     for (int level = 0; level <= FINE; level++)
         blend->fused[level] = plane_of(arena, height >> level, width >> level,
-                                       level == FINE ? height : KEPT_HALF);
+                                       level == FINE ? height : KEPT);
     for (int k = 0; k < 8; k++)
         blend->rows[k] = scratch_row(arena, width);
     for (int y = 0; y < height / GRID && !arena->failed; y++) {
@@ -343,9 +343,8 @@ EXPORT int mefuse_blend(int count, int height, int width, const unsigned char *c
     if (!arena.failed) {
         fill_powers(&blend, chroma);
         for (int y = 0; y < height; y++) {
-            if (y % 16 == 0) {
-                pull_shares(&blend, (least(y + 16, height) + 3) / 2);
-            }
+            if (y % STEP == 0)
+                pull_shares(&blend, (least(y + STEP, height) + 3) / 2);
             finish_row(&blend, y);
         }
     }
@@ -361,7 +360,7 @@ EXPORT int mefuse_glimpse(int height, int width, const unsigned char *pixels, pt
                           float *energies) {
     Arena arena = {.count = 0};
     Frame frame = {.pixels = pixels, .row_bytes = row_bytes, .sample_bytes = sample_bytes};
-    frame_open(&frame, &arena, height, width, rules->luma, KEPT_HALF);
+    frame_open(&frame, &arena, height, width, rules->luma);
     float *sums = scratch_row(&arena, width), *energy = scratch_row(&arena, width);
     float *total[3];
     for (int c = 0; c < 3; c++)

@@ -4,11 +4,11 @@
 
 #include "planes.h"
 
-/* Rows that planes keep. Blending a row at full size looks at most 64 rows of it ahead, because a
- * row of the third band spreads over 8; what is reduced looks ahead proportionally less. */
-#define KEPT_FULL 128
-#define KEPT_HALF 64
-#define KEPT_COLOUR 32
+/* Rows that planes keep. Blending STEP rows at full size needs the luma of 40 more, because a row of
+ * the third band spreads over 8; at half size it is half of that, and elsewhere a few. */
+#define STEP 8
+#define KEPT_LUMA 48
+#define KEPT 16
 
 typedef struct {
     const unsigned char *pixels; /* (height, width, 3) */
@@ -44,22 +44,21 @@ typedef struct {
 TAKE_ROWS(uint8_t, luma_row_of_8, colour_row_of_8)
 TAKE_ROWS(uint16_t, luma_row_of_16, colour_row_of_16)
 
-static void frame_open(Frame *frame, Arena *arena, int height, int width, const float luma[3],
-                       int kept) {
+static void frame_open(Frame *frame, Arena *arena, int height, int width, const float luma[3]) {
     float unit = frame->sample_bytes == 1 ? 1.0f / 255.0f : 1.0f / 65535.0f;
     for (int c = 0; c < 3; c++)
         frame->luma_of[c] = luma[c] * unit;
     frame->unit = unit;
-    frame->red = plane_of(arena, height, width, KEPT_COLOUR);
-    frame->blue = plane_of(arena, height, width, KEPT_COLOUR);
+    frame->red = plane_of(arena, height, width, KEPT);
+    frame->blue = plane_of(arena, height, width, KEPT);
     frame->colour_done = 0;
     for (int level = 0; level <= FINE; level++) {
-        int rows = level == 0 ? kept : kept / 2;
-        frame->luma[level] = plane_of(arena, height >> level, width >> level, rows);
+        int kept = level == 0 ? KEPT_LUMA : KEPT_LUMA / 2;
+        frame->luma[level] = plane_of(arena, height >> level, width >> level, kept);
         frame->luma_done[level] = 0;
     }
     for (int level = 0; level < FINE; level++) {
-        frame->squares[level] = plane_of(arena, height >> (level + 1), width >> (level + 1), 32);
+        frame->squares[level] = plane_of(arena, height >> (level + 1), width >> (level + 1), KEPT);
         frame->squares_done[level] = 0;
     }
     frame->mixed = scratch_row(arena, width);

@@ -42,18 +42,22 @@ static void arena_free(Arena *arena) {
         free(arena->blocks[--arena->count]);
 }
 
+static inline int clamped(int at, int count) { return at < 0 ? 0 : at < count ? at : count - 1; }
+static inline int least(int one, int other) { return one < other ? one : other; }
+static inline float lower(float one, float other) { return one < other ? one : other; }
+static inline float size_of(float x) { return x < 0.0f ? -x : x; }
+static inline float higher(float one, float other) { return one > other ? one : other; }
+
 typedef struct {
     float *first;
     ptrdiff_t stride;
-    int width, height, mask;
+    int width, height, rows; /* of the plane; rows that are kept */
 } Plane;
 
 /* A plane that keeps at least `kept` rows. */
 static Plane plane_of(Arena *arena, int height, int width, int kept) {
-    int rows = 1;
-    while (rows < kept && rows < height)
-        rows *= 2;
-    Plane plane = {NULL, width + 2 * MARGIN, width, height, rows - 1};
+    int rows = least(kept, height);
+    Plane plane = {NULL, width + 2 * MARGIN, width, height, rows};
     float *block = arena_take(arena, sizeof(float) * (size_t)rows * (size_t)plane.stride);
     plane.first = block == NULL ? NULL : block + MARGIN;
     return plane;
@@ -65,14 +69,8 @@ static float *scratch_row(Arena *arena, int width) {
     return block == NULL ? NULL : block + MARGIN;
 }
 
-static inline int clamped(int at, int count) { return at < 0 ? 0 : at < count ? at : count - 1; }
-static inline int least(int one, int other) { return one < other ? one : other; }
-static inline float lower(float one, float other) { return one < other ? one : other; }
-static inline float size_of(float x) { return x < 0.0f ? -x : x; }
-static inline float higher(float one, float other) { return one > other ? one : other; }
-
 static inline float *row_of(const Plane *plane, int y) {
-    return plane->first + (ptrdiff_t)(clamped(y, plane->height) & plane->mask) * plane->stride;
+    return plane->first + (ptrdiff_t)(clamped(y, plane->height) % plane->rows) * plane->stride;
 }
 
 /* Repeats the ends of a row in its margin. */
