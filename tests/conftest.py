@@ -13,6 +13,7 @@ from hypothesis import settings
 from numpy.typing import NDArray
 
 from helpers import encoded, exposed, exposure_exif, jpeg_with_exif, textured_light
+from mefuse.native import library
 
 # The same cases in every run; `--hypothesis-profile=default` draws new ones.
 settings.register_profile("repeatable", derandomize=True)
@@ -40,6 +41,15 @@ class HandHeld:
 def rng() -> np.random.Generator:
     """Random numbers, the same in every run."""
     return np.random.default_rng(7)
+
+
+@pytest.fixture(params=["kernels", "plain"])
+def arithmetic(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways to compute on the host: by compiled kernels, and without."""
+    if request.param == "plain":
+        monkeypatch.setattr(library, "load", lambda: None)
+    elif library.load() is None:
+        pytest.skip("there are no kernels here; python hatch_build.py builds them")
 
 
 @pytest.fixture(scope="session")

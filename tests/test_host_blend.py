@@ -10,6 +10,8 @@ from mefuse.blend import decompose
 from mefuse.grid import BANDS, LOGITS, Maps
 from mefuse.host.blend import blend_fine
 
+pytestmark = pytest.mark.usefixtures("arithmetic")
+
 
 def _frames(rng, dtype, *, height=128, width=192):
     scene = cv2.resize(rng.uniform(0, 1, (height // 8, width // 8, 3)), (width, height))

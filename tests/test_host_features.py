@@ -10,6 +10,8 @@ from mefuse.grid import FEATURES, FINE, Glimpse, everything
 from mefuse.host.features import describe, glimpse
 from mefuse.host.pyramid import build_pyramid
 
+pytestmark = pytest.mark.usefixtures("arithmetic")
+
 
 def _frames(rng, dtype, *, height=128, width=192):
     scene = cv2.resize(rng.uniform(0, 1, (height // 8, width // 8, 3)), (width, height))

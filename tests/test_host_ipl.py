@@ -13,6 +13,8 @@ from mefuse.host.backend import HostBackend
 from mefuse.models.ipl import IPL
 from mefuse.models.ipl_config import IPLConfig, Region
 
+pytestmark = pytest.mark.usefixtures("arithmetic")
+
 SMALL = {"width": 8, "blocks": 2, "cells": 3, "key_width": 4, "cube": 4}
 
 

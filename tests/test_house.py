@@ -49,7 +49,8 @@ MAY_IMPORT = {
     "wide": "colour gamut grid",
     "blend": "gamut grid",
     "features": "blend gamut grid",
-    "host": "cache gamut grid memory models scratch slices weights",
+    "native": "gamut grid slices",
+    "host": "cache gamut grid memory models native scratch slices weights",
     "torch_backend": "blend cache features grid models scratch slices",
     "profiles": "",
     "boxes": "",
@@ -79,7 +80,7 @@ MAY_IMPORT = {
     "registration": "transforms views",
     "coverage": "errors slices transforms",
     "align": "coverage errors registration transforms views",
-    "warp": "errors slices",
+    "warp": "errors native slices",
     "response": "",
     "ghosts": "response slices",
     "ghost_search": "ghosts response settings",
@@ -117,8 +118,8 @@ MAY_IMPORT = {
     "profiles read report series settings slices stream synth train transforms warp weights write",
     "evaluate": "aligned coverage device discover errors finish frames metrics models read "
     "settings slices stream warp weights",
-    "cli": "batch bench cluster contact device errors evaluate fuse gallery group models plan "
-    "report settings slices synth weights",
+    "cli": "batch bench cluster contact device errors evaluate fuse gallery group models native "
+    "plan report settings slices synth weights",
 }
 STEPS = {"discover", "read", "align", "write"}
 HOME_OF = {  # library -> the only files that may import it

@@ -61,6 +61,7 @@ def test_slices_equal_the_whole(rng, network, size):
     assert _psnr(_fuse(network, frames, size=size, depth=16).pixels, whole) > 80
 
 
+@pytest.mark.usefixtures("arithmetic")
 def test_slices_of_warped_and_cropped_frames_equal_the_whole(rng, network):
     frames = _frames(rng, 300, 400)
     turned = np.array([[0.999, 0.01, 3.3], [-0.01, 1.001, -2.6], [1e-6, 0, 1]])
@@ -78,6 +79,7 @@ def test_a_compressed_cache_changes_nothing_to_be_seen(rng, network):
     assert compressed.cache_bytes < exact.cache_bytes / 3
 
 
+@pytest.mark.usefixtures("arithmetic")
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_the_host_fuses_what_torch_fuses(rng, network, dtype):
     frames = _frames(rng, 256, 384, dtype=dtype)

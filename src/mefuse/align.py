@@ -67,7 +67,7 @@ def align_frames(
         pixels: (H, W, 3) uint8 or uint16 RGB each, of one size; 2 frames or more.
         reference: index of the frame that the others align to.
         evs: stops per frame, to tell neighbours; None goes by brightness.
-        on_frame: called with each frame's index when it is done.
+        on_frame: called with each frame's index when it is done, from any thread.
 
     Raises:
         InputError: fewer than two frames, sizes that differ, or a reference that is not there.
@@ -86,13 +86,17 @@ def align_frames(
     home = _Placed(reference, np.eye(3), "reference", 0.0)
     results: dict[int, _Placed | None] = {reference: home}
     report(reference)
-    for side in (order[:rank][::-1], order[rank + 1 :]):
+
+    def place_all(side: Sequence[int]) -> None:
         placed = [home]  # outward from the reference
         for index in side:
             results[index] = found = _place(index, placed, views)
             if found is not None:
                 placed.append(found)
             report(index)
+
+    with ThreadPoolExecutor(2, thread_name_prefix="align") as pool:
+        list(pool.map(place_all, (order[:rank][::-1], order[rank + 1 :])))
     size = views[reference].size
     return tuple(_alignment(results[index], size) for index in range(len(pixels)))
 

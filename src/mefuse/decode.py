@@ -12,11 +12,10 @@ import io
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import cv2
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 
 from mefuse import boxes, containers, exif, extent
@@ -26,6 +25,9 @@ from mefuse.heif import decode_avif, decode_heif, decode_jxl
 from mefuse.regions import TiffRegions, serves
 from mefuse.settings import MAX_MEGAPIXELS
 from mefuse.wholeness import is_whole
+
+if TYPE_CHECKING:
+    import tifffile
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -191,6 +193,8 @@ def _has_alpha(data: bytes, kind: containers.Kind) -> bool:
 
 def _decode_tiff(data: bytes, name: str) -> Decoded:
     """The first picture of a TIFF."""
+    import tifffile
+
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as tiff:
             page = tiff.pages[0]
@@ -228,6 +232,8 @@ def open_tiff_regions(path: Path) -> Regions | None:
         with path.open("rb") as file:
             if containers.kind_of(file.read(containers.HEADER_BYTES)) != "tiff":
                 return None
+            import tifffile  # only here, where a TIFF came
+
             file.seek(0)
             with tifffile.TiffFile(file) as tiff:
                 page = tiff.pages[0]
@@ -251,7 +257,7 @@ def _check_tiff(page: tifffile.TiffPage, name: str, *, file_bytes: int) -> None:
         raise ReadError(f"{name}: holds {page.bitspersample}-bit {kind} pixels; {_SAVE_AS}")
     photometric = int(page.photometric)
     if photometric not in (_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _YCBCR):
-        raise ReadError(f"{name}: is a {tifffile.PHOTOMETRIC(photometric).name} TIFF; {_SAVE_AS}")
+        raise ReadError(f"{name}: is a {page.photometric.name} TIFF; {_SAVE_AS}")
     samples = page.samplesperpixel - len(page.extrasamples)
     subsampled = photometric == _YCBCR and page.compression in _LARGEST_GROWTH
     if page.imagedepth != 1 or samples != (3 if photometric in (_RGB, _YCBCR) else 1) or subsampled:

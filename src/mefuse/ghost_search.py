@@ -8,7 +8,8 @@ network.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import cv2
@@ -72,31 +73,32 @@ def find_ghosts(
         amount: "auto" or "strong": how readily something is taken for a ghost.
         factor: how many px of the frames to correct are one of these.
     """
-    corrected: list[Pixels] = list(frames)
     found: list[Ghost | None] = [None] * len(frames)
-    order = tuple(_outwards(reference, len(frames)))
-    for k in order:
-        trusted = k + 1 if k < reference else k - 1
-        found[k] = _find(corrected[trusted], frames[k], trusted, LIMITS[amount])
-        if found[k] is not None and 0 < k < len(frames) - 1:  # the next frame is compared with it
-            corrected[k] = Ghosts(tuple(found), (k,), 1).correct_small(corrected)[k]
-    return Ghosts(tuple(found), order, factor)
+    before, behind = range(reference - 1, -1, -1), range(reference + 1, len(frames))
 
+    def search(side: range) -> None:
+        corrected: list[Pixels] = list(frames)
+        for k in side:  # outwards: each is compared with its corrected neighbour
+            trusted = k - side.step
+            found[k] = _find(corrected[trusted], frames[k], trusted, LIMITS[amount])
+            if found[k] is not None and k != side[-1]:
+                one = Ghosts(tuple(found), (k,), 1)
+                corrected[k] = one.correct_small(corrected)[k]
 
-def _outwards(reference: int, count: int) -> Iterator[int]:
-    """The other frames, nearest exposure first on either side."""
-    yield from range(reference - 1, -1, -1)
-    yield from range(reference + 1, count)
+    with ThreadPoolExecutor(2, thread_name_prefix="ghosts") as pool:
+        list(pool.map(search, (before, behind)))
+    return Ghosts(tuple(found), (*before, *behind), factor)
 
 
 def _find(trusted: Bytes, frame: Bytes, index: int, limits: Limits) -> Ghost | None:
     """The ghost of a frame against a trusted one; None where nothing moved."""
     levels = _levels(trusted, frame)
     # The dearer questions are asked only where the cheaper ones leave something.
-    if not _exceeds(_excess(trusted, frame, levels, limits.shift), limits.seed):
+    forward = _excess(trusted, frame, levels, limits.shift)
+    if not _exceeds(forward, limits.seed):
         return None
     pair = _Pair(trusted, frame, levels, _levels(frame, trusted))
-    sure = pair.contradiction(limits.shift)
+    sure = pair.contradiction(limits.shift, forward=forward)
     if not _exceeds(sure, limits.seed):
         return None
     moved = _moved(pair.contradiction(_JPEG_PX), sure, _torn(trusted, frame), limits)
@@ -120,12 +122,14 @@ class _Pair:
     forward: LevelMap
     backward: LevelMap
 
-    def contradiction(self, shift_px: int) -> Bytes:
+    def contradiction(self, shift_px: int, *, forward: Bytes | None = None) -> Bytes:
         """By how much the two contradict each other whatever is within shift_px: (h, w), codes.
 
         Where one of them is clipped it allows much, and is not contradicted; so both count.
+        `forward` is the trusted frame's half of it, where that is known.
         """
-        forward = _excess(self.trusted, self.frame, self.forward, shift_px)
+        if forward is None:
+            forward = _excess(self.trusted, self.frame, self.forward, shift_px)
         backward = _excess(self.frame, self.trusted, self.backward, shift_px, scale=_BACKWARD)
         return _bytes(cv2.min(forward, backward))
 
@@ -194,8 +198,8 @@ def _moved(weak: Bytes, sure: Bytes, torn: Bytes, limits: Limits) -> Bytes:
     """Where something moved: (h, w) uint8, 0 or 1."""
     inside = _bytes(weak > limits.reach)
     count, labels = cv2.connectedComponents(cv2.dilate(inside, _JOINT), connectivity=8)
-    labels *= inside
-    places = labels.ravel()
+    here = inside.view(np.bool_)
+    places = labels[here]
     area = np.bincount(places, minlength=count)
     kept = area >= limits.smallest
     for plane, least in (
@@ -203,9 +207,10 @@ def _moved(weak: Bytes, sure: Bytes, torn: Bytes, limits: Limits) -> Bytes:
         (sure > limits.seed, limits.sure),
         (torn, limits.torn),
     ):
-        kept &= np.bincount(places, plane.ravel(), minlength=count) >= least * area
-    kept[0] = False
-    return _bytes(kept.astype(np.uint8)[labels])
+        kept &= np.bincount(places, plane[here], minlength=count) >= least * area
+    moved = np.zeros_like(inside)
+    moved[here] = kept[places]
+    return moved
 
 
 def _cover(moved: Bytes, grow: int) -> Bytes:

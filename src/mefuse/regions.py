@@ -15,14 +15,16 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 
 from mefuse.errors import ReadError
 from mefuse.overview import reduce_whole
+
+if TYPE_CHECKING:
+    import tifffile
 
 FROM_PX = 64_000_000  # smaller pictures are held in memory
 CACHE_BYTES = 160 * 2**20  # decoded parts kept per frame: three rows of tiles of 512 px of 1 GP

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mefuse.errors import AlignError
+from mefuse.native import warp as native
 from mefuse.slices import Rect
 
 Pixels = NDArray[Any]
@@ -52,12 +53,7 @@ def warp_region(frame: Pixels, transform: Matrix, rect: Rect) -> Pixels:
     shift = _whole_shift(matrix)
     if shift is not None:
         return _shifted(frame, rect.left + shift[0], rect.top + shift[1], rect)
-    warped = np.empty((rect.height, rect.width, *frame.shape[2:]), frame.dtype)
-    for block in _blocks(rect):
-        rows = slice(block.top - rect.top, block.bottom - rect.top)
-        columns = slice(block.left - rect.left, block.right - rect.left)
-        _warp_block(frame, matrix, block, into=warped[rows, columns])
-    return warped
+    return _warped(frame, matrix, rect)
 
 
 def _whole_shift(matrix: Matrix) -> tuple[int, int] | None:
@@ -90,6 +86,20 @@ def _inside(start: int, stop: int, length: int) -> range:
     return range(first, max(min(stop, length), first + 1))
 
 
+def _warped(frame: Pixels, matrix: Matrix, rect: Rect) -> Pixels:
+    """The region resampled: by the kernel, or block by block."""
+    part, left, top = _part_for(frame, matrix, rect)
+    found = native.warp(part, matrix, rect, left=left, top=top)
+    if found is not None:
+        return found
+    warped = np.empty((rect.height, rect.width, *frame.shape[2:]), frame.dtype)
+    for block in _blocks(rect):
+        rows = slice(block.top - rect.top, block.bottom - rect.top)
+        columns = slice(block.left - rect.left, block.right - rect.left)
+        _warp_block(frame, matrix, block, into=warped[rows, columns])
+    return warped
+
+
 def _blocks(rect: Rect) -> Iterator[Rect]:
     """Blocks that cover `rect`, small enough for the cache and for cv2.remap's 16-bit places."""
     for top in range(rect.top, rect.bottom, _BLOCK_ROWS):
@@ -100,7 +110,24 @@ def _blocks(rect: Rect) -> Iterator[Rect]:
 
 def _warp_block(frame: Pixels, matrix: Matrix, block: Rect, *, into: Pixels) -> None:
     """Fills one block, resampled from only the part of the frame that it needs."""
-    corners = _corners(matrix, block)
+    part, left, top = _part_for(frame, matrix, block)
+    x, y = _places(matrix, block)
+    # Whole-pixel offsets of multiples of 1/32 px are exact in float32, whatever the offset.
+    x -= left
+    y -= top
+    cv2.remap(
+        part,
+        x.astype(np.float32),
+        y.astype(np.float32),
+        _INTERPOLATION,
+        dst=into,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+
+
+def _part_for(frame: Pixels, matrix: Matrix, rect: Rect) -> tuple[Pixels, int, int]:
+    """The part of a frame that a region is made of, and its left and top there."""
+    corners = _corners(matrix, rect)
     (x_low, y_low), (x_high, y_high) = corners.min(axis=0), corners.max(axis=0)
     columns = _inside(
         int(np.floor(x_low)) - _SUPPORT_PX, int(np.ceil(x_high)) + _SUPPORT_PX + 1, frame.shape[1]
@@ -108,18 +135,8 @@ def _warp_block(frame: Pixels, matrix: Matrix, block: Rect, *, into: Pixels) -> 
     rows = _inside(
         int(np.floor(y_low)) - _SUPPORT_PX, int(np.ceil(y_high)) + _SUPPORT_PX + 1, frame.shape[0]
     )
-    x, y = _places(matrix, block)
-    # Whole-pixel offsets of multiples of 1/32 px are exact in float32, whatever the offset.
-    x -= columns.start
-    y -= rows.start
-    cv2.remap(
-        frame[rows.start : rows.stop, columns.start : columns.stop],
-        x.astype(np.float32),
-        y.astype(np.float32),
-        _INTERPOLATION,
-        dst=into,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
+    part = frame[rows.start : rows.stop, columns.start : columns.stop]
+    return part, columns.start, rows.start
 
 
 def _corners(matrix: Matrix, block: Rect) -> Matrix:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from xml.sax.saxutils import escape
+from html import escape
 
 _CLOSING = re.compile(r"</rdf:RDF\s*>")
 # Old packets call xmpMM xapMM, and rdf:about about.
@@ -147,8 +147,8 @@ def _with_event(text: str, true: Corrections) -> str:
     event = (
         f'<rdf:li xmlns:stEvt="{_EVENT_SPACE}" rdf:parseType="Resource">'
         "<stEvt:action>derived</stEvt:action>"
-        f"<stEvt:softwareAgent>{escape(true.software)}</stEvt:softwareAgent>"
-        f"<stEvt:parameters>{escape(true.note)}</stEvt:parameters></rdf:li>"
+        f"<stEvt:softwareAgent>{escape(true.software, quote=False)}</stEvt:softwareAgent>"
+        f"<stEvt:parameters>{escape(true.note, quote=False)}</stEvt:parameters></rdf:li>"
     )
     if _HISTORY.search(text):
         return _HISTORY.sub(lambda found: found[1] + event + found[2], text, count=1)

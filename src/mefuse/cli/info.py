@@ -27,7 +27,7 @@ _LIBRARIES = {  # name shown -> distributions that may provide it
 @click.command()
 @json_option
 def info(*, as_json: bool) -> None:
-    """Show versions, devices, models and weights.
+    """Show versions, kernels, devices, models and weights.
 
     \b
     Examples:
@@ -36,6 +36,7 @@ def info(*, as_json: bool) -> None:
     """
     found = {
         "versions": _versions(),
+        "kernels": _kernels(),
         "devices": _devices(),
         "models": [_model(name) for name in MODELS],
     }
@@ -53,6 +54,13 @@ def _versions() -> dict[str, str | None]:
     for name, distributions in _LIBRARIES.items():
         versions[name] = next(filter(None, map(_version, distributions)), None)
     return versions
+
+
+def _kernels() -> str:
+    """Whether the compiled kernels are there."""
+    from mefuse.native import library
+
+    return "compiled" if library.load() is not None else "absent"
 
 
 def _version(distribution: str) -> str | None:
@@ -93,6 +101,10 @@ def _lines(found: dict[str, Any]) -> list[str]:
     lines = [
         f"{name:<11} {version or 'not installed'}" for name, version in found["versions"].items()
     ]
+    slower = " (fusing on the CPU takes three times as long)"
+    lines.append(
+        f"{'kernels':<11} {found['kernels']}{'' if found['kernels'] == 'compiled' else slower}"
+    )
     lines.append("devices")
     for device in found["devices"]:
         more = f"{device['threads']} threads" if "threads" in device else _mib(device)

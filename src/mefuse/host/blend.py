@@ -30,6 +30,7 @@ from mefuse.grid import (
 )
 from mefuse.host.bands import Colour, fine_bands, full_scale, green_of
 from mefuse.host.planes import Plane, Planes, as_plane, enlarge, reduce
+from mefuse.native import blend as native
 
 _BLUE, _RED = 1 / 1.772, 1 / 1.402  # chroma per unit of its channel
 # Added to every logarithm of energy, which lies in -12.7..0: the frames' shares stay the same, and
@@ -51,6 +52,14 @@ def blend_fine(
     Returns:
         (H, W, 3) uint8 or uint16, RGB.
     """
+    made = native.blend_fine(frames, coarse, maps, depth=depth)
+    return _blend_fine(frames, coarse, maps, depth=depth) if made is None else made
+
+
+def _blend_fine(
+    frames: Sequence[NDArray[Any]], coarse: Plane, maps: Maps[Planes], *, depth: int
+) -> NDArray[Any]:
+    """The same without kernels."""
     full = full_scale(frames[0])
     taken = [Colour.of(frame) for frame in frames]
     lumas = [colour.luma for colour in taken]

@@ -31,6 +31,7 @@ from mefuse.grid import (
 )
 from mefuse.host.bands import Colour, fine_bands, full_scale, green_of
 from mefuse.host.planes import Plane, Planes, as_plane, enlarge, reduce
+from mefuse.native import blend as native
 
 _OWN = 8  # features that a frame has without the others
 _LOGS, _SHARES, _AGREEMENT = (slice(_OWN, _OWN + BANDS), slice(_OWN + BANDS, _OWN + 2 * BANDS),
@@ -39,6 +40,12 @@ _LOGS, _SHARES, _AGREEMENT = (slice(_OWN, _OWN + BANDS), slice(_OWN + BANDS, _OW
 
 def glimpse(frames: Sequence[NDArray[Any]]) -> Glimpse[Planes]:
     """The glimpse of frames (H, W, 3) uint8 or uint16 whose sides are multiples of 8."""
+    seen = native.glimpse(frames)
+    return _glimpse(frames) if seen is None else seen
+
+
+def _glimpse(frames: Sequence[NDArray[Any]]) -> Glimpse[Planes]:
+    """The same without kernels."""
     unit = np.float32(1 / full_scale(frames[0]))
     lumas, energies, colours = [], [], []
     for frame in frames:

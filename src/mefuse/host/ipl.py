@@ -9,7 +9,7 @@ Features of a frame are (h, C, w), rows first; see `layers.py`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import cv2
@@ -18,6 +18,7 @@ import numpy as np
 from mefuse.cache import AttentionCache
 from mefuse.grid import BANDS, FEATURES, LOGITS, Maps
 from mefuse.host.layers import (
+    GELU_CURVE,
     Array,
     Parameters,
     depthwise,
@@ -27,12 +28,14 @@ from mefuse.host.layers import (
     mixed,
     pooled,
     row_blocks,
+    sample_places,
     shuffled,
     sigmoid,
     tall,
     wide,
 )
 from mefuse.models.ipl_config import LIMITS, MAX_GAIN, POSITION, IPLConfig, Region
+from mefuse.native import network as native
 
 Cache = AttentionCache[Array]
 
@@ -55,6 +58,7 @@ class _Place:
     """Where each cell of a region lies in the whole picture."""
 
     code: Array  # (h, POSITION, w)
+    down: Array  # (h,) rows, -1..1 over the whole picture
     rows: Array  # (h, S) bilinear shares of a cube's rows
     columns: Array  # (w, S)
 
@@ -88,19 +92,28 @@ class DAEM:
         gates = [sigmoid(self.excite(np.maximum(self.squeeze(mean), 0))) for mean in means]
         cache.update(f"{self.name}.gate", np.stack(gates)[:, np.newaxis])  # N, 1, C, 1
 
-    def __call__(self, x: Array, code: Array, cache: Cache) -> None:
-        """Changes x (N, h, C, w) in place, given its position code (h, POSITION, w)."""
+    def queries(self, code: Array) -> tuple[Array, Array]:
+        """What makes queries of features (K, C), and what is added to them (h/2, K, w/2)."""
+        features, position = np.split(self.query.matrix, [self.project.matrix.shape[1]], 1)
+        return features, halved(position @ code + self.query.bias)
+
+    def seen(self, cache: Cache) -> Iterator[tuple[Array, Array, Array]]:
+        """Per frame its gated mix (C, C), scaled keys (T, K) and projected values (C, T)."""
         gates = cache.read(f"{self.name}.gate")[:, 0]  # N, C, 1
         keys = cache.read(f"{self.name}.key")  # N, K, T
         values = cache.read(f"{self.name}.value")  # N, C, T
-        features, position = np.split(self.query.matrix, [x.shape[2]], 1)
-        places = halved(position @ code + self.query.bias)
-        for frame, gate, key, value in zip(x, gates, keys, values, strict=True):
+        for gate, key, value in zip(gates, keys, values, strict=True):
             constant = self.project.bias + gate * self.local_mix.bias
+            scaled = np.ascontiguousarray(key.T) * np.float32(len(key) ** -0.5)
+            yield gate * self.local_mix.matrix, scaled, self.project.matrix @ value + constant
+
+    def __call__(self, x: Array, code: Array, cache: Cache) -> None:
+        """Changes x (N, h, C, w) in place, given its position code (h, POSITION, w)."""
+        features, places = self.queries(code)
+        for frame, (mix, key, value) in zip(x, self.seen(cache), strict=True):
             query = halved(features @ frame) + places  # h/2, K, w/2
-            context = wide(_context(query, key, self.project.matrix @ value + constant))
+            context = wide(_context(query, key, value))
             near = depthwise(frame, self.kernels, self.kernel_bias)
-            mix = gate * self.local_mix.matrix
             for rows in row_blocks(frame.shape[0], frame.shape[2]):
                 gelu(near[rows])
                 frame[rows] += mix @ near[rows]
@@ -108,12 +121,11 @@ class DAEM:
 
 
 def _context(query: Array, key: Array, value: Array) -> Array:
-    """What the cache tells each place: queries (h/2, K, w/2) -> (h/2, C, w/2)."""
-    keys = np.ascontiguousarray(key.T) * np.float32(len(key) ** -0.5)  # T, K
+    """What the cache tells each place: queries (h/2, K, w/2) -> (h/2, C, w/2); key (T, K)."""
     value = np.concatenate((value, np.ones_like(value[:1])))  # C + 1, T: ones sum the shares
     seen = np.empty((len(query), len(value) - 1, query.shape[2]), np.float32)
     for rows in row_blocks(len(query), query.shape[2]):
-        scores = keys @ query[rows]  # rows, T, w/2
+        scores = key @ query[rows]  # rows, T, w/2
         scores -= scores.max(1, keepdims=True)
         lines = scores.reshape(-1, query.shape[2])
         cv2.exp(lines, lines)
@@ -149,11 +161,15 @@ class DRTM:
             cubes.append(self.out(cube.reshape(len(cube), -1)).reshape(both.shape))
         cache.update(f"{self.name}.cube", np.stack(cubes))
 
+    def seen(self, place: _Place, cache: Cache) -> Array:
+        """The cubes' gates and shifts at the columns of a place: (N, S, 2C, w)."""
+        along: Array = np.matmul(cache.read(f"{self.name}.cube"), place.columns.T)
+        return along.swapaxes(1, 2)
+
     def __call__(self, x: Array, place: _Place, cache: Cache) -> None:
         """Changes x (N, h, C, w) in place; `place` tells where its cells lie."""
         _, height, channels, width = x.shape
-        for frame, cube in zip(x, cache.read(f"{self.name}.cube"), strict=True):
-            along = (cube @ place.columns.T).swapaxes(0, 1)  # S, 2C, w
+        for frame, along in zip(x, self.seen(place, cache), strict=True):
             # 2 x sigmoid(gate) is x / (exp(-gate - log 2) + 1/2).
             gates = -np.float32(np.log(2)) - along[:, :channels]
             shifts = np.ascontiguousarray(along[:, channels:])
@@ -180,6 +196,9 @@ class FIB:
         self, x: Array, share: Array, place: _Place, cache: Cache, *, prefill: bool
     ) -> None:
         """Changes x (N, h, C, w) in place; `share` (N, h, 1, w) sums to one over frames."""
+        if self.daem and self.drtm and not prefill and native.are_here():
+            self._by_kernels((self.daem, self.drtm), x, share, place, cache)
+            return
         if self.daem is not None:
             if prefill:
                 self.daem.scan(x, cache)
@@ -189,6 +208,29 @@ class FIB:
             if prefill:
                 self.drtm.roll(x, _frame_mean(x, share), cache)
             self.drtm(x, place, cache)
+
+    def _by_kernels(
+        self, halves: tuple[DAEM, DRTM], x: Array, share: Array, place: _Place, cache: Cache
+    ) -> None:
+        """The same of a block that has both halves, in one pass over rows and one before it."""
+        daem, drtm = halves
+        features, places = daem.queries(place.code)
+        seen = list(daem.seen(cache))
+        context = np.stack(
+            [
+                native.attend(frame, features, places, key, value)
+                for frame, (_, key, value) in zip(x, seen, strict=True)
+            ]
+        )
+        own, others = np.split(self.meet.matrix, 2, 1)
+        native.integrate(
+            native.Block(
+                x, share, context,
+                daem.kernels, daem.kernel_bias, np.stack([mix for mix, _, _ in seen]),
+                own, others, self.meet.bias, self.settle.matrix, self.settle.bias,
+                drtm.seen(place, cache), sample_places(place.down, drtm.side), GELU_CURVE,
+            )
+        )  # fmt: skip
 
     def _meet(self, x: Array, share: Array) -> None:
         """Shows each frame its own features and the frames' mean, in place."""
@@ -276,6 +318,7 @@ class IPL:
         columns = _axis(region.left, width, region.whole_width)
         place = _Place(
             _position_code(rows, columns),
+            rows,
             interpolation(rows, self.config.cube),
             interpolation(columns, self.config.cube),
         )

@@ -21,6 +21,7 @@ BLOCK = 1024  # places at once: 80 channels of them take 320 KB
 _CURVE = 7.03033965e-4
 _TURN = 7.40112946e-2 / (2 * _CURVE)
 _REST = -(1.59501577 / _CURVE + _TURN**2)
+GELU_CURVE = np.array([_CURVE, _TURN, _REST], np.float32)
 
 
 class Parameters:
@@ -95,9 +96,15 @@ def row_blocks(height: int, width: int) -> Iterator[slice]:
         yield slice(top, min(top + step, height))
 
 
+def sample_places(places: Array, count: int) -> Array:
+    """Where places -1..1 lie among `count` samples that are centred on areas: (n,) 0..count - 1."""
+    index: Array = np.clip((places + 1) * (count / 2) - 0.5, 0, count - 1).astype(np.float32)
+    return index
+
+
 def interpolation(places: Array, count: int) -> Array:
     """Shares (n, count) that interpolate `count` samples, centred on areas, at places -1..1."""
-    index = np.clip((places + 1) * (count / 2) - 0.5, 0, count - 1)
+    index = sample_places(places, count)
     distance = np.abs(index[:, np.newaxis] - np.arange(count, dtype=np.float32))
     shares: Array = np.maximum(1 - distance, 0).astype(np.float32)
     return shares
