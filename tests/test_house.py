@@ -48,8 +48,9 @@ MAY_IMPORT = {
     "grid": "",
     "blend": "gamut grid",
     "features": "blend gamut grid",
-    "host": "cache gamut grid memory models scratch slices weights",
-    "torch_backend": "blend cache features grid models scratch slices",
+    "host": "cache gamut grid memory models scratch slices slicework weights",
+    "gpu": "blend features gamut grid memory noise trust",
+    "torch_backend": "blend cache features gpu grid models scratch slices slicework",
     "profiles": "",
     "boxes": "",
     "jxl_header": "",
@@ -96,7 +97,8 @@ MAY_IMPORT = {
     "stream": "aligned bands cache device errors grid host models scratch slices slicework "
     "torch_backend trust weights",
     "fuse": "account align aligned clock colour coverage deliver depth discover doubts errors "
-    "finish frames maps models profiles provenance read report settings slices soundness write",
+    "finish frames maps models profiles provenance read report settings slices slicework "
+    "soundness write",
     "group": "containers decode discover errors exif exposure frames makernotes plan raw settings",
     "synth": "errors frames landing write",
     "train": "blend cache errors features landing metrics models synth weights",
@@ -129,6 +131,7 @@ HOME_OF = {  # library -> the only files that may import it
         "bench",
         "blend",
         "features",
+        "gpu",
         "levels",
         "level_stream",
         "cache",
@@ -140,6 +143,7 @@ HOME_OF = {  # library -> the only files that may import it
         "train",
         "weights",
     },
+    "triton": {"gpu"},
     "safetensors": {"weights"},
     "imagecodecs": {"colour", "heif", "write"},
     "pillow_heif": {"bench", "heif"},

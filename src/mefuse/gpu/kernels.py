@@ -258,9 +258,7 @@ def join(
     p, q, r, s = _enlarged(fused, y, x, rows, columns, fused_row, inside)
     for n in range(count):
         plane, whole = n * size, n * size * (12 if RGB else 4)
-        a, b, c, d = _band(
-            source + whole, smaller + plane, y, x, rows, columns, unit, inside, RGB
-        )
+        a, b, c, d = _band(source + whole, smaller + plane, y, x, rows, columns, unit, inside, RGB)
         e, f, g, h = _enlarged(weights + plane, y, x, rows, columns, columns, inside)
         p, q, r, s = p + a * e, q + b * f, r + c * g, s + d * h
     at = out + (4 * y * columns + 2 * x)
@@ -281,7 +279,11 @@ def _colour_weight(
     g, h, i = _rgb(frames, at + 2 * columns, inside)
     j, k, m = _rgb(frames, at + (2 * columns + 1), inside)
     quarter = 0.25 * unit
-    red, green, blue = (a + d + g + j) * quarter, (b + e + h + k) * quarter, (c + f + i + m) * quarter
+    red, green, blue = (
+        (a + d + g + j) * quarter,
+        (b + e + h + k) * quarter,
+        (c + f + i + m) * quarter,
+    )
     luma = _luma(red, green, blue)
     colourfulness = tl.abs(blue - luma) * (1 / 1.772) + tl.abs(red - luma) * (1 / 1.402)
     hue = tl.maximum(tl.maximum(red, green), blue) * -_CLIP_SLOPE + _CLIP_END * _CLIP_SLOPE
@@ -390,3 +392,38 @@ def finish(
     _put(out, luma, at + 1, red1, blue1, inside, unit, white)
     _put(out, luma, at + 2 * columns, red2, blue2, inside, unit, white)
     _put(out, luma, at + (2 * columns + 1), red3, blue3, inside, unit, white)
+
+
+@triton.jit
+def reduce_area(
+    frames, out, height, width, rows, columns, down, across, taps_down, taps_across, unit, white,
+    BY: tl.constexpr, BX: tl.constexpr,
+):  # fmt: skip
+    """Frames as stored (N, height, width, 3), each pixel the mean of its area: (N, rows, columns, 3).
+
+    A pixel's area is `down` x `across` of theirs and touches at most `taps_down` x `taps_across`.
+    """
+    y, x = _place(BY, BX)
+    inside = (y < rows) & (x < columns)
+    frame = tl.program_id(2).to(tl.int64)
+    frames += frame * height * width * 3
+    top, left = y * down, x * across
+    red = tl.zeros((BY * BX,), tl.float32)
+    green = tl.zeros((BY * BX,), tl.float32)
+    blue = tl.zeros((BY * BX,), tl.float32)
+    for j in range(taps_down):
+        row = top.to(tl.int32) + j
+        deep = tl.minimum(row + 1.0, top + down) - tl.maximum(row * 1.0, top)
+        deep = tl.maximum(deep, 0.0)
+        row = tl.minimum(row, height - 1) * width
+        for i in range(taps_across):
+            column = left.to(tl.int32) + i
+            wide = tl.minimum(column + 1.0, left + across) - tl.maximum(column * 1.0, left)
+            weight = deep * tl.maximum(wide, 0.0)
+            a, b, c = _rgb(frames, row + tl.minimum(column, width - 1), inside)
+            red, green, blue = red + weight * a, green + weight * b, blue + weight * c
+    scale = unit / (down * across)
+    at = out + frame * rows * columns * 3 + (y * columns + x) * 3
+    _put_one(at, red * scale, inside, white)
+    _put_one(at + 1, green * scale, inside, white)
+    _put_one(at + 2, blue * scale, inside, white)

@@ -34,6 +34,9 @@ class PixelWork(Protocol[T]):
     def blend(self, taken: T, coarse: Tensor, maps: Maps[Tensor], *, depth: int) -> Tensor:
         """The fused pixels (H, W, 3) uint8 or uint16; see `blend.blend_fine`."""
 
+    def reduce(self, frames: Tensor, height: int, width: int) -> Tensor:
+        """Frames, smaller: each pixel the mean of the area that it covers, (N, height, width, 3)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Taken:
@@ -64,6 +67,14 @@ class PlainWork:
         rgb = rgb.mul(white_of(depth)).round().to(torch.int32)
         return rgb.permute(1, 2, 0).contiguous().to(pixel_type(depth))
 
+    def reduce(self, frames: Tensor, height: int, width: int) -> Tensor:
+        """Frames, smaller."""
+        down = _area_shares(frames.shape[1], height, like=frames)
+        across = _area_shares(frames.shape[2], width, like=frames)
+        small = torch.einsum("ij,njkc->nikc", down, frames.float())
+        small = torch.einsum("lk,nikc->nilc", across, small)
+        return small.round().to(torch.int32).to(frames.dtype)
+
 
 def as_floats(frames: Tensor) -> Tensor:
     """Frames (N, H, W, 3) as stored -> (1, N, 3, H, W) float32, 0..1."""
@@ -79,3 +90,11 @@ def white_of(depth: int) -> int:
 def pixel_type(depth: int) -> torch.dtype:
     """The type of pixels of 8 or 16 bits."""
     return torch.uint8 if depth == 8 else torch.uint16
+
+
+def _area_shares(count: int, fewer: int, *, like: Tensor) -> Tensor:
+    """How much each of `count` samples gives to each of `fewer` that cover the same length."""
+    start = torch.arange(fewer, dtype=torch.float64, device=like.device)[:, None] * (count / fewer)
+    place = torch.arange(count, dtype=torch.float64, device=like.device)
+    overlap = torch.minimum(place + 1, start + count / fewer) - torch.maximum(place, start)
+    return (overlap.clamp_min(0) * (fewer / count)).float()

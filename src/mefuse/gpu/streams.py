@@ -166,6 +166,7 @@ class Conveyor:
 
     lanes: Lanes
     intervals: list[Interval] = field(default_factory=list)
+    _begun: Event | None = None  # computing on the frames of the last upload
     _up: list[_Buffers] = field(default_factory=lambda: [_Buffers() for _ in range(BUFFERS)])
     _down: list[_Buffers] = field(default_factory=lambda: [_Buffers() for _ in range(BUFFERS)])
 
@@ -174,8 +175,9 @@ class Conveyor:
 
         The tensor is overwritten by the upload after the next one.
         """
-        self._leave(self._up[-1])
+        self._leave()
         slot = self._up.pop(0)
+        self._up.append(slot)
         if slot.moved is not None:
             slot.moved.synchronize()  # the host's buffer is still being read, two slices behind
         shape, dtype = (len(frames), *frames[0].shape), frames[0].dtype
@@ -192,7 +194,7 @@ class Conveyor:
         slot.moved = self.lanes.mark(UP)
         self.intervals.append(Interval(UP, start, slot.moved))
         self.lanes.wait(COMPUTE, slot.moved)
-        self._up.append(slot)
+        self._begun = self.lanes.mark(COMPUTE)
         return there.view(_TYPES[dtype.itemsize]).view(shape)
 
     def download(self, pixels: Tensor, into: Into) -> None:
@@ -223,13 +225,32 @@ class Conveyor:
 
     def flush(self) -> None:
         """Waits for all that is on its way down."""
+        self._leave()
         for slot in self._down:
             self._deliver(slot)
 
-    def _leave(self, slot: _Buffers) -> None:
+    def forget(self) -> None:
+        """Lets go of what is on its way down, after a failure: nobody waits for it any more."""
+        for slot in self._down:
+            slot.into = None
+
+    def told(self) -> list[tuple[str, float, float, int]]:
+        """What the lanes did since this was last asked for: name, start, end, number of the lane.
+
+        Seconds as of `time.perf_counter`. Waits for all of it.
+        """
+        marked, self.intervals = self.intervals, []
+        for interval in marked:
+            interval.end.synchronize()
+        when = self.lanes.seconds
+        return [(i.lane, when(i.start), when(i.end), LANES.index(i.lane)) for i in marked]
+
+    def _leave(self) -> None:
         """The frames of the last upload are not needed by what is computed from here on."""
-        if slot.device is not None:
-            slot.free = self.lanes.mark(COMPUTE)
+        if self._begun is not None:
+            done = self._up[-1].free = self.lanes.mark(COMPUTE)
+            self.intervals.append(Interval(COMPUTE, self._begun, done))
+            self._begun = None
 
     def _deliver(self, slot: _Buffers) -> None:
         """Hands over what a buffer holds, if it is for anybody."""
