@@ -96,6 +96,7 @@ MAY_IMPORT = {
     "level_stream": "aligned bands blend cache device levels models slices torch_backend weights",
     "stream": "aligned bands cache device errors grid host models scratch slices slicework "
     "torch_backend trust weights",
+    "resident": "aligned cache errors gpu grid models slices stream torch_backend",
     "fuse": "account align aligned clock colour coverage deliver depth discover doubts errors "
     "finish frames maps models profiles provenance read report settings slices slicework "
     "soundness write",
@@ -139,6 +140,7 @@ HOME_OF = {  # library -> the only files that may import it
         "metrics",
         "models",
         "synth",
+        "resident",
         "torch_backend",
         "train",
         "weights",

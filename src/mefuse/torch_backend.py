@@ -205,20 +205,20 @@ class TorchBackend:
         """What the device's lanes did since this was last asked for."""
         return [Span(*told) for told in self._own.conveyor.told()]
 
-    def _work_on(self, frames: Tensor) -> PixelWork[Any]:
+    def work_on(self, frames: Tensor) -> PixelWork[Any]:
         """Who works on frames of that size."""
         return self.work if addressable(frames) else PlainWork()
 
     def _glimpse(self, frames: Tensor) -> Glimpse[Tensor]:
         """What is kept of frames on the device."""
-        work = self._work_on(frames)
+        work = self.work_on(frames)
         return work.glimpse(work.take(frames))
 
     def _blend(
         self, frames: Tensor, coarse: Tensor, logits: Tensor, gains: Tensor, *, depth: int
     ) -> Tensor:
         """The fused pixels of frames on the device."""
-        work = self._work_on(frames)
+        work = self.work_on(frames)
         return work.blend(work.take(frames), coarse, Maps(logits, gains), depth=depth)
 
 

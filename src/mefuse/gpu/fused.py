@@ -17,8 +17,8 @@ from torch import Tensor
 from mefuse.gpu.plain import pixel_type, white_of
 from mefuse.grid import BANDS, FINE, GRID, Glimpse, Maps
 
-# Rows and columns of a program's lanes at half size, and its warps of 32: one sample a lane, so that
-# what a lane holds of its neighbours stays in registers (at most 99 of them, none spilled).
+# Rows and columns of a program's lanes at half size, and its warps of 32: one sample a lane, so
+# that what a lane holds of its neighbours stays in registers (at most 99 of them, none spilled).
 TILE, WARPS = (8, 32), 8
 CELLS = 32  # of 8 px, a program of `mean_colour` has
 MOST_OFFSET = 2**31  # kernels count within a frame, or a plane, in 32 bits
@@ -53,9 +53,9 @@ class FusedWork:
     bytes_per_px = 32
 
     def __init__(self, *, tile: tuple[int, int] = TILE) -> None:
-        from mefuse.gpu import kernels
+        from mefuse.gpu import blend_kernels, kernels
 
-        self._kernels, self._tile = kernels, tile
+        self._kernels, self._joining, self._tile = kernels, blend_kernels, tile
 
     def take(self, frames: Tensor) -> Taken:
         """Takes frames apart."""
@@ -100,7 +100,7 @@ class FusedWork:
         shares = self._share_colour(taken, luma, maps.logits[0, :, BANDS + 1].float())
         pixels = torch.empty((*luma.shape, 3), dtype=pixel_type(depth), device=luma.device)
         self._run(
-            self._kernels.finish, (1, *shares.shape[1:]),
+            self._joining.finish, (1, *shares.shape[1:]),
             taken.frames, luma, shares, pixels, *shares.shape, taken.unit, float(white_of(depth)),
         )  # fmt: skip
         return pixels
@@ -123,7 +123,7 @@ class FusedWork:
         logits, gains = _dense(maps.logits[0, :, level]), _dense(maps.gains[0, level])
         weights = torch.empty_like(squares)
         self._run(
-            self._kernels.share, (1, *squares.shape[1:]),
+            self._joining.share, (1, *squares.shape[1:]),
             squares, logits, gains, weights, *squares.shape,
             logits.stride(0), logits.stride(1), gains.stride(0), *gains.shape, GRID >> (level + 1),
         )  # fmt: skip
@@ -136,7 +136,7 @@ class FusedWork:
         source = taken.lumas[level - 1] if level else taken.frames
         larger = _plane(fused, 2 * rows, 2 * columns)
         self._run(
-            self._kernels.join, (1, rows, columns),
+            self._joining.join, (1, rows, columns),
             source, taken.lumas[level], weights, fused, larger, count, rows, columns,
             fused.stride(0), 1.0 if level else taken.unit, level == 0,
         )  # fmt: skip
@@ -147,7 +147,7 @@ class FusedWork:
         powers = torch.exp(logits - logits.amax(0)).contiguous()
         shares = torch.empty_like(taken.lumas[0])
         self._run(
-            self._kernels.share_colour, (1, *shares.shape[1:]),
+            self._joining.share_colour, (1, *shares.shape[1:]),
             taken.frames, powers, luma, shares, *shares.shape, taken.unit, *powers.shape[1:],
         )  # fmt: skip
         return shares

@@ -100,11 +100,13 @@ class Graphs:
         return self._recorded[key]
 
 
-def graphs_of(device: torch.device, *, seen_before: int = SEEN_BEFORE) -> Graphs:
+def graphs_of(
+    device: torch.device, *, seen_before: int = SEEN_BEFORE, most: int = MOST_GRAPHS
+) -> Graphs:
     """Graphs where a device has them."""
     if device.type != "cuda":
         return Graphs(None)
-    return Graphs(_CudaCapture(device), seen_before=seen_before)
+    return Graphs(_CudaCapture(device), seen_before=seen_before, most=most)
 
 
 class _CudaCapture:

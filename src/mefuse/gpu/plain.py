@@ -35,7 +35,7 @@ class PixelWork(Protocol[T]):
         """The fused pixels (H, W, 3) uint8 or uint16; see `blend.blend_fine`."""
 
     def reduce(self, frames: Tensor, height: int, width: int) -> Tensor:
-        """Frames, smaller: each pixel the mean of the area that it covers, (N, height, width, 3)."""
+        """Frames (N, height, width, 3), each pixel the mean of the area that it covers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,12 +185,15 @@ class Conveyor:
         assert slot.host is not None
         assert slot.device is not None
         room = slot.host[: math.prod(shape) * dtype.itemsize]
-        np.stack(frames, out=room.numpy().view(dtype).reshape(shape))
+        there = slot.device[: len(room)]
         if slot.free is not None:
             self.lanes.wait(UP, slot.free)
         start = self.lanes.mark(UP)
-        with self.lanes.on(UP):
-            there = slot.device[: len(room)].copy_(room, non_blocking=True)
+        each = len(room) // len(frames)
+        for at, frame in zip(range(0, len(room), each), frames, strict=True):
+            _stage(frame, room[at : at + each])
+            with self.lanes.on(UP):  # while the next frame is staged
+                there[at : at + each].copy_(room[at : at + each], non_blocking=True)
         slot.moved = self.lanes.mark(UP)
         self.intervals.append(Interval(UP, start, slot.moved))
         self.lanes.wait(COMPUTE, slot.moved)
@@ -198,9 +201,9 @@ class Conveyor:
         return there.view(_TYPES[dtype.itemsize]).view(shape)
 
     def download(self, pixels: Tensor, into: Into) -> None:
-        """Pixels from the computing lane to the host; `into` is called with them, soon or in `flush`.
+        """Pixels from the computing lane to the host.
 
-        The array that it is called with is overwritten later on.
+        `into` is called with them, soon or in `flush`; its array is overwritten later on.
         """
         slot = self._down.pop(0)
         self._down.append(slot)
@@ -271,3 +274,12 @@ class Conveyor:
             slot.free.synchronize()
         slot.host = slot.device = slot.moved = slot.free = None
         slot.host, slot.device = self.lanes.pinned(size), self.lanes.memory(size)
+
+
+def _stage(frame: NDArray[Any], room: Tensor) -> None:
+    """Copies a frame's bytes; by torch, which has all cores do it, where it may have the array."""
+    if frame.flags.writeable and min(frame.strides) >= 0:
+        place = room.view(_TYPES[frame.dtype.itemsize]).view(frame.shape)
+        place.copy_(torch.from_numpy(frame))
+    else:
+        np.copyto(room.numpy().view(frame.dtype).reshape(frame.shape), frame)

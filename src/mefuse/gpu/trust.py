@@ -67,20 +67,19 @@ def _bins(lumas: Tensor, energies: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     place = (lumas * (NODES - 1)).round().long().clamp(0, NODES - 1)
     usable = (lumas > noise.DARKEST) & (lumas < noise.BRIGHTEST)
     place = torch.where(usable, place, NODES)  # what is not usable has a bin of its own
-    spare = lumas.new_zeros(len(lumas), NODES + 1)
-    counts = spare.scatter_add(1, place, torch.ones_like(lumas))
-    at = (spare.scatter_add(1, place, lumas) / counts.clamp_min(1))[:, :NODES]
+    node = torch.arange(NODES, device=lumas.device)
+    members = (place[:, None] == node[:, None]).double()  # N, NODES, n; a sum in one fixed order
+    counts = members.sum(2)
+    at = (members @ lumas[..., None])[..., 0] / counts.clamp_min(1)
     # Energies lie below 1, so that one sort brings them in order within their bins.
     ordered = (2.0 * place + energies).sort(1).values
-    first = (counts.cumsum(1) - counts)[:, :NODES]
-    counts = counts[:, :NODES]
+    first = counts.cumsum(1) - counts
     rank = first + noise.QUANTILE * (counts - 1).clamp_min(0)
     last = (first + counts - 1).clamp(0, lumas.shape[1] - 1)
     below = rank.floor().clamp(max=lumas.shape[1] - 1)
     above = torch.minimum(below + 1, last).clamp_min(0)
     low, high = (ordered.gather(1, index.long()) for index in (below, above))
-    bins = 2.0 * torch.arange(NODES, device=lumas.device)
-    found = low + (high - low) * (rank - below) - bins
+    found = low + (high - low) * (rank - below) - 2.0 * node
     some = counts >= noise.FEWEST_BLOCKS
     return at, torch.where(some, found, 0.0).clamp_min(0) / noise.QUANTILE_SHARE**2, some
 
@@ -115,7 +114,7 @@ def _envelope(light: Tensor, bounds: Tensor, told: Tensor) -> tuple[Tensor, Tens
 
 
 def _between(nodes: Tensor, at: Tensor, found: Tensor, some: Tensor) -> Tensor:
-    """`found` at `at`, where there is `some`, interpolated to the nodes: (N, NODES), as by numpy."""
+    """`found` at `at`, where there is `some`, as numpy interpolates it to the nodes: (N, NODES)."""
     far = torch.where(some, at, torch.inf)
     order = far.sort(1)
     at, found = order.values, found.gather(1, order.indices)
