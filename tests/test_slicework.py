@@ -162,7 +162,7 @@ def test_the_slices_side_follows_the_free_memory(
     monkeypatch.setattr(backend, "available_memory_bytes", lambda: free)
     monkeypatch.setattr("os.cpu_count", lambda: 4)
     fuser = load_network_fuser("ipl", device="cpu")
-    pair = [np.full((70, 90, 3), level, np.uint8) for level in (60, 160)]
+    pair = [np.full((520, 600, 3), level, np.uint8) for level in (60, 160)]
     bracket = Aligned.of(pair, reference=0, ghost="off")
     fused = fuser.fuse(bracket, depth=8, slice_size=None, on_slice=None)
     assert fused.slice_size == expected

@@ -130,9 +130,8 @@ class Aligned:
     def small(self, longest_px: int, *, multiple_px: int = 1) -> list[NDArray[Any]]:
         """The whole crop, reduced to at most `longest_px`, sides a multiple of `multiple_px`."""
         crop = self.crop
-        scale = min(1.0, longest_px / max(crop.height, crop.width)) / multiple_px
-        height, width = (
-            max(round(side * scale), 2) * multiple_px for side in (crop.height, crop.width)
+        height, width = small_size(
+            crop.height, crop.width, longest_px=longest_px, multiple_px=multiple_px
         )
         to_reference = _scaling(crop.width / width, crop.height / height)
         to_reference[:2, 2] += crop.left, crop.top
@@ -215,6 +214,15 @@ def _halved(frame: NDArray[Any], most: int) -> tuple[NDArray[Any], int]:
         )
         factor *= 2
     return frame, factor
+
+
+def small_size(
+    height: int, width: int, *, longest_px: int, multiple_px: int = 1
+) -> tuple[int, int]:
+    """The size of a picture reduced to at most `longest_px`, sides a multiple of `multiple_px`."""
+    scale = min(1.0, longest_px / max(height, width)) / multiple_px
+    small = (max(round(side * scale), 2) * multiple_px for side in (height, width))
+    return next(small), next(small)
 
 
 def _scaling(x: float, y: float) -> Matrix:

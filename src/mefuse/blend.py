@@ -16,6 +16,7 @@ weighted by its distance from gray).
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import torch
@@ -70,11 +71,18 @@ def within_gamut(luma: Tensor, chroma: Tensor) -> Tensor:
 
 def halve(maps: Tensor) -> Tensor:
     """Half size: (..., 2h, 2w) -> (..., h, w), taps 1 3 3 1."""
-    taps = torch.tensor([0.125, 0.375, 0.375, 0.125], dtype=maps.dtype, device=maps.device)
+    taps = _taps(maps.dtype, maps.device)
     flat = F.pad(maps.reshape(-1, 1, *maps.shape[-2:]), (1, 1, 1, 1), mode="replicate")
     flat = F.conv2d(flat, taps[None, None, :, None], stride=(2, 1))
     flat = F.conv2d(flat, taps[None, None, None, :], stride=(1, 2))
     return flat.reshape(*maps.shape[:-2], *flat.shape[-2:])
+
+
+@functools.cache
+def _taps(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """1 3 3 1 on a device, brought there once: a GPU would wait for it each time."""
+    with torch.inference_mode(mode=False):  # training may take gradients through it
+        return torch.tensor([0.125, 0.375, 0.375, 0.125], dtype=dtype, device=device)
 
 
 def enlarge(maps: Tensor, factor: int) -> Tensor:

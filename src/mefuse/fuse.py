@@ -33,6 +33,7 @@ from mefuse.provenance import Making
 from mefuse.report import FuseReport
 from mefuse.settings import FuseSettings, RawSettings
 from mefuse.slices import GRID_PX, Rect
+from mefuse.slicework import within_memory
 from mefuse.soundness import check_fused
 
 Output = str | Path | BinaryIO
@@ -326,16 +327,17 @@ def _fuse_bracket(
     """Fuses what is aligned: on another device where that one's memory is too small, if it may."""
 
     def fuse_on(fuser: Fuser) -> Fused:
-        return fuse_with_look(
-            fuser,
-            aligned,
-            look=settings.look,
-            depth=depth,
-            slice_size=_slice_size(settings, aligned.crop),
-            on_slice=lambda done, total: clock.tell("fuse", done, total),
-            keep_weight_maps=settings.save_maps is not None,
-            in_bands=in_bands,
-        )
+        with within_memory(fuser.device):
+            return fuse_with_look(
+                fuser,
+                aligned,
+                look=settings.look,
+                depth=depth,
+                slice_size=_slice_size(settings, aligned.crop),
+                on_slice=lambda done, total: clock.tell("fuse", done, total),
+                keep_weight_maps=settings.save_maps is not None,
+                in_bands=in_bands,
+            )
 
     with clock.step("load"):
         fuser = load()

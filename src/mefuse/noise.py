@@ -22,18 +22,18 @@ Plane = NDArray[np.float32]
 Values = NDArray[np.float64]
 
 NODES = 17
-_BLOCK_CELLS = 2  # a block of 16 px
-_MOST_BLOCKS = 20_000
-_FEWEST_BLOCKS = 12
-_QUANTILE = 0.1  # of the blocks of one luma: these show no detail, if any do
+BLOCK_CELLS = 2  # a block of 16 px
+MOST_BLOCKS = 20_000
+FEWEST_BLOCKS = 12
+QUANTILE = 0.1  # of the blocks of one luma: these show no detail, if any do
 # Measured on white noise: its standard deviation in the finest band, and by how much the quantile
 # falls short of it.
 WHITE_SHARE = 0.926
-_QUANTILE_SHARE = 0.948
-_DARKEST, _BRIGHTEST = 0.01, 0.97  # clipping hides noise beyond these
-_SCATTER = 1.15  # of a bin's variance
-_ABOVE_MODEL = 1.5**2  # a tone curve steeper than sRGB's raises noise that much; more is texture
-_CLEAR = 6.0  # standard deviations above black: nearer, black cuts the noise off
+QUANTILE_SHARE = 0.948
+DARKEST, BRIGHTEST = 0.01, 0.97  # clipping hides noise beyond these
+SCATTER = 1.15  # of a bin's variance
+ABOVE_MODEL = 1.5**2  # a tone curve steeper than sRGB's raises noise that much; more is texture
+CLEAR = 6.0  # standard deviations above black: nearer, black cuts the noise off
 
 
 def noise_profile(luma: Plane, energy: Plane, *, rounding: float) -> Plane:
@@ -58,8 +58,8 @@ def noise_profile(luma: Plane, energy: Plane, *, rounding: float) -> Plane:
 
 def _blocks(plane: Plane) -> Plane:
     """Means of blocks of cells, some of them where there are many, in one row."""
-    height, width = (max(side // _BLOCK_CELLS, 1) for side in plane.shape)
-    step = -(-height * width // _MOST_BLOCKS)
+    height, width = (max(side // BLOCK_CELLS, 1) for side in plane.shape)
+    step = -(-height * width // MOST_BLOCKS)
     small: Any = cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA)
     return np.asarray(small, np.float32)[::step].ravel()
 
@@ -71,23 +71,23 @@ def _variance(lumas: Plane, energy: Plane, nodes: Values, *, rounding: float) ->
     runs below all bins that say anything, and a bin is believed where it lies little above.
     """
     place = np.round(lumas * (NODES - 1)).astype(np.int64)
-    usable = (lumas > _DARKEST) & (lumas < _BRIGHTEST)
+    usable = (lumas > DARKEST) & (lumas < BRIGHTEST)
     bins = [
-        here for node in range(NODES) if (here := usable & (place == node)).sum() >= _FEWEST_BLOCKS
+        here for node in range(NODES) if (here := usable & (place == node)).sum() >= FEWEST_BLOCKS
     ]
-    at = np.array([lumas[here].mean() for here in bins])
-    found = np.array([np.quantile(energy[here], _QUANTILE) for here in bins])
-    found /= _QUANTILE_SHARE**2
+    at = np.array([lumas[here].mean() for here in bins], np.float64)
+    found = np.array([np.quantile(energy[here], QUANTILE) for here in bins], np.float64)
+    found /= QUANTILE_SHARE**2
     rounded = (WHITE_SHARE * rounding) ** 2 / 12
-    told = (found > 1.5 * rounded) & (at > _CLEAR * np.sqrt(found)) & (1 - at > np.sqrt(found))
+    told = (found > 1.5 * rounded) & (at > CLEAR * np.sqrt(found)) & (1 - at > np.sqrt(found))
     if not told.any():
         return np.full(NODES, found.min() if found.size else 0.0)
     light, slope = _curve(at[told])
-    read, shot = _envelope(light, (_SCATTER * found[told] - rounded) / slope**2)
+    read, shot = _envelope(light, (SCATTER * found[told] - rounded) / slope**2)
     light, slope = _curve(nodes)
     model = (read + shot * light) * slope**2 + rounded
     seen: Values = np.interp(nodes, at, found)
-    return np.minimum(seen, _ABOVE_MODEL * model)
+    return np.minimum(seen, ABOVE_MODEL * model)
 
 
 def _curve(luma: Values) -> tuple[Values, Values]:

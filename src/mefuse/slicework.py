@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from mefuse.errors import DeviceError
@@ -20,13 +21,13 @@ Work = Callable[[Rect], None]
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """One slice's time: seconds of `time.perf_counter`, and which thread did it."""
+    """One slice's time: seconds of `time.perf_counter`, and which thread or lane did it."""
 
     step: str
     start_s: float
     end_s: float
     worker: int
-    rect: Rect
+    rect: Rect | None = None  # None: a device's lane, which knows of no slice
 
 
 class SliceWork:
@@ -83,6 +84,23 @@ class SliceWork:
         for part in quarters(rect):  # here, where the error holds no memory any more
             self._smallest_px = min(self._smallest_px, max(part.height, part.width))
             self._fitted(work, part)
+
+
+@contextmanager
+def within_memory(device: str) -> Iterator[None]:
+    """Says in words where memory runs out for what cannot be cut.
+
+    Raises:
+        DeviceError: the device's memory is too small.
+    """
+    try:
+        yield
+    except Exception as err:
+        if not is_out_of_memory(err):
+            raise
+        raise DeviceError(
+            f"{device}: out of memory; close other programs or fuse on another device"
+        ) from err
 
 
 def quarters(rect: Rect) -> Iterable[Rect]:

@@ -45,15 +45,15 @@ from mefuse.models.ipl_config import Region
 from mefuse.rules import add_trust, as_learned
 from mefuse.scratch import Scratch
 from mefuse.slices import GRID_PX, Rect, even_slices_of, slices_of
-from mefuse.slicework import SliceWork
+from mefuse.slicework import SliceWork, Span
 
 PREFILL_PX = 512  # longest side of the small bracket: enough to see the scene, 0.02 s on two cores
-SLICE_PX = 512  # a slice of three frames and its arithmetic take about 30 MB
 PREFILL_MULTIPLE_PX = 32  # its sides: two cells of the network, pooled by two
 BAND_BYTES = 64 * 2**20  # of a band of the fused picture: 21 megapixels of 8 bits
 REST_SLICES = 32  # after so many, arrays in files give their memory back
 OVERFLOWED = "half precision overflowed, fused again in float32"
 DECODE_FACTOR = 5  # features are 64 times fewer than pixels, and need a wider overlap
+DECODE_PX = 4096  # beyond, a wider slice saves no overlap worth its memory
 
 Array = Any  # of the backend: numpy's on the CPU, torch's on a GPU
 
@@ -72,8 +72,12 @@ class Backend(Protocol):
     def overlap_px(self) -> int:
         """Pixels around a region that the network's maps depend on."""
 
-    def fits(self, slice_px: int, count: int) -> bool:
-        """Whether there is room for slices of that side of so many frames, as many as at once."""
+    @property
+    def slice_px(self) -> int:
+        """The largest side of slices that pays."""
+
+    def fits(self, height: int, width: int, count: int) -> bool:
+        """Whether there is room for slices of those sides of so many frames, as many as at once."""
 
     def empty(self, shape: tuple[int, ...], scratch: Scratch) -> Array:
         """A grid to be filled; in host memory, of what `scratch` gives."""
@@ -116,9 +120,18 @@ class Backend(Protocol):
         """How much of the luma each frame gives: (N, h, w) float32 in host memory."""
 
     def blend_fine(
-        self, frames: Sequence[NDArray[Any]], coarse: Array, maps: Maps[Array], *, depth: int
-    ) -> NDArray[Any]:
-        """The fused pixels (H, W, 3) of a region of that depth, from frames as for `glimpse`."""
+        self,
+        frames: Sequence[NDArray[Any]],
+        coarse: Array,
+        maps: Maps[Array],
+        *,
+        depth: int,
+        into: Callable[[NDArray[Any]], None],
+    ) -> None:
+        """Hands the fused pixels (H, W, 3) of a region of that depth, of frames as for `glimpse`.
+
+        `into` is called with them before `each` ends; they are overwritten later on.
+        """
 
     def is_finite(self, coarse: Array, maps: Maps[Array]) -> bool:
         """Whether the coarse bands and the maps are all finite numbers."""
@@ -128,6 +141,9 @@ class Backend(Protocol):
 
     def each(self, work: Callable[[Rect], None], slices: Iterable[Rect]) -> Iterator[None]:
         """Runs `work` on every slice, in any order; yields when one more is done."""
+
+    def spans(self) -> list[Span]:
+        """What a device did beside the host since this was last asked for."""
 
 
 class NetworkFuser:
@@ -160,10 +176,10 @@ class NetworkFuser:
         in_bands: bool = False,
     ) -> Fused:
         """Fuses a bracket; see `models.Fuser`."""
-        size = slice_size or self._fitting_px(len(bracket.frames))
+        size = slice_size or self._fitting_px(bracket)
         whole = (bracket.padded.height, bracket.padded.width)
         slices = list(slices_of(*whole, size))
-        wide = list(even_slices_of(*whole, size * DECODE_FACTOR))
+        wide = list(even_slices_of(*whole, max(size, min(size * DECODE_FACTOR, DECODE_PX))))
         total = 2 * len(slices) + len(wide)
         run = _Run(SliceWork(self.device, size), on_slice, total, icc=bracket.icc)
         cache: AttentionCache[Array] = AttentionCache(bits=self._cache_bits)
@@ -196,10 +212,13 @@ class NetworkFuser:
             return Fused(np.empty((0, 0, 3), dtype), cache.nbytes, size, kept, bands, run.work)
         return Fused(bands.whole(), cache.nbytes, size, kept, work=run.work)
 
-    def _fitting_px(self, count: int) -> int:
-        """The slices' side for so many frames, by what is free on the device."""
-        size = SLICE_PX
-        while size > GRID_PX and not self._backend.fits(size + 2 * OVERLAP_PX, count):
+    def _fitting_px(self, bracket: Aligned) -> int:
+        """The slices' side for a bracket, by what is free on the device."""
+        size, whole = self._backend.slice_px, bracket.padded
+        while size > GRID_PX:
+            height, width = (min(size + 2 * OVERLAP_PX, s) for s in (whole.height, whole.width))
+            if self._backend.fits(height, width, len(bracket.frames)):
+                break
             size //= 2
         return size
 
@@ -299,19 +318,24 @@ class NetworkFuser:
             def blend_slice(rect: Rect, band: NDArray[Any] = band, first: int = first) -> None:
                 grown = rect.grown(OVERLAP_PX, bracket.padded)
                 cut = _cut(grown)
-                pixels = self._backend.blend_fine(
+                target = band[rect.top - first : rect.bottom - first, rect.left : rect.right]
+                inner = rect.inside(grown)
+
+                def put(pixels: NDArray[Any]) -> None:
+                    down = slice(inner.top, inner.top + target.shape[0])
+                    target[...] = pixels[down, inner.left : inner.left + target.shape[1]]
+
+                self._backend.blend_fine(
                     bracket.region(grown),
                     coarse[(..., *cut)],
                     maps.part(cut),
                     depth=dtype.itemsize * 8,
+                    into=put,
                 )
-                target = band[rect.top - first : rect.bottom - first, rect.left : rect.right]
-                inner = rect.inside(grown)
-                down = slice(inner.top, inner.top + target.shape[0])
-                target[...] = pixels[down, inner.left : inner.left + target.shape[1]]
 
             for _ in self._backend.each(run.work.of("blend", blend_slice), rows):
                 run.tell()
+            run.work.spans.extend(self._backend.spans())
             yield band
 
 

@@ -19,13 +19,13 @@ from mefuse.noise import NODES, noise_profile
 
 Planes = NDArray[np.float32]
 
-_WELL_EXPOSED = (0.05, 0.95)
+WELL_EXPOSED = (0.05, 0.95)
 # The best-exposed frame's colour counts e^PREFERENCE times as much where its luma is above
 # SHADOWS, another one's the less, the fewer of its pixels are well exposed. Chosen on the static
 # brackets' hue and MEF-SSIMc; the more, the less of the latter.
-_PREFERENCE, _SELECTIVITY = 2.0, 8.0
-_SHADOWS = (0.05, 0.25)
-_CLEAR_SNR = 30.0  # luma over noise where half of the preference is left
+PREFERENCE, SELECTIVITY = 2.0, 8.0
+SHADOWS = (0.05, 0.25)
+CLEAR_SNR = 30.0  # luma over noise where half of the preference is left
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,22 +44,22 @@ class ColourTrust:
             energy: (N, h, w) mean local energy of the finest band there.
             rounding: the step between two neighbouring values of a pixel.
         """
-        low, high = _WELL_EXPOSED
+        low, high = WELL_EXPOSED
         well = np.mean((luma >= low) & (luma <= high), axis=(1, 2)) + 1e-6
         profiles = [
             noise_profile(one, detail, rounding=rounding)
             for one, detail in zip(luma, energy, strict=True)
         ]
-        shares = ((well / well.max()) ** _SELECTIVITY).tolist()
+        shares = ((well / well.max()) ** SELECTIVITY).tolist()
         return cls(tuple(shares), np.stack(profiles))
 
     def log_weights(self, luma: Planes) -> Planes:
         """What to add to the log weights of chroma: (N, h, w), for luma (N, h, w)."""
-        nodes, (start, end) = np.linspace(0, 1, NODES), _SHADOWS
+        nodes, (start, end) = np.linspace(0, 1, NODES), SHADOWS
         added = np.empty_like(luma)
         for out, own, share, sigma in zip(added, luma, self.shares, self.sigmas, strict=True):
-            noise = np.interp(own, nodes, sigma).astype(np.float32) * np.float32(_CLEAR_SNR)
+            noise = np.interp(own, nodes, sigma).astype(np.float32) * np.float32(CLEAR_SNR)
             clear = 1 / (1 + (noise / np.maximum(own, np.float32(1e-4))) ** 2)
             lit = np.clip((own - start) / (end - start), 0, 1)
-            out[...] = _PREFERENCE * share * lit * clear
+            out[...] = PREFERENCE * share * lit * clear
         return added

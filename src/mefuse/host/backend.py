@@ -24,6 +24,7 @@ from mefuse.memory import available_memory_bytes
 from mefuse.models.ipl_config import Region
 from mefuse.scratch import Scratch
 from mefuse.slices import Rect
+from mefuse.slicework import Span
 from mefuse.weights import Weights
 
 SLICE_BYTES_PER_PX = 32  # of each frame, with all its arithmetic: 30 MB for 512 px and three frames
@@ -52,6 +53,7 @@ class HostBackend:
     """A network on the CPU; see `stream.Backend` for what its methods do."""
 
     device = "cpu"
+    slice_px = 512  # three frames and their arithmetic take about 30 MB
 
     def __init__(self, network: Network) -> None:
         self._network = network
@@ -75,10 +77,10 @@ class HostBackend:
         """Pixels around a region that the network's maps depend on."""
         return self._network.overlap_px
 
-    def fits(self, slice_px: int, count: int) -> bool:
-        """Whether there is room for slices of that side of so many frames, one per core."""
+    def fits(self, height: int, width: int, count: int) -> bool:
+        """Whether there is room for slices of those sides of so many frames, one per core."""
         free = available_memory_bytes()
-        need = slice_px**2 * count * SLICE_BYTES_PER_PX * self._workers
+        need = height * width * count * SLICE_BYTES_PER_PX * self._workers
         return free is None or need <= free * SLICES_SHARE
 
     def empty(self, shape: tuple[int, ...], scratch: Scratch) -> Planes:
@@ -129,10 +131,16 @@ class HostBackend:
         return weight_maps(energies, pyramid, maps)
 
     def blend_fine(
-        self, frames: Sequence[NDArray[Any]], coarse: Plane, maps: Maps[Planes], *, depth: int
-    ) -> NDArray[Any]:
-        """The fused pixels of a region."""
-        return blend_fine(frames, coarse, maps, depth=depth)
+        self,
+        frames: Sequence[NDArray[Any]],
+        coarse: Plane,
+        maps: Maps[Planes],
+        *,
+        depth: int,
+        into: Callable[[NDArray[Any]], None],
+    ) -> None:
+        """Hands the fused pixels of a region to `into`."""
+        into(blend_fine(frames, coarse, maps, depth=depth))
 
     def is_finite(self, coarse: Plane, maps: Maps[Planes]) -> bool:
         """Whether the coarse bands and the maps are all finite numbers."""
@@ -145,6 +153,10 @@ class HostBackend:
         """Runs `work` on every slice, side by side on all cores."""
         with self._one_thread_each(), ThreadPoolExecutor(self._workers) as pool:
             yield from pool.map(work, slices)
+
+    def spans(self) -> list[Span]:
+        """Nothing: the slices' own time is all there is."""
+        return []
 
     @contextmanager
     def _one_thread_each(self) -> Iterator[None]:

@@ -1,0 +1,144 @@
+"""A bracket whose frames lie on a GPU, fused there in one go: no slices, no wait, one launch.
+
+For pipelines that decode or photograph into a GPU's memory, and pictures that fit into it. The
+steps are those of `stream.NetworkFuser` on a bracket that lies as it is, and so are the pixels.
+It knows no file, no alignment and no ghosts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mefuse.aligned import small_size
+from mefuse.cache import AttentionCache, Bits
+from mefuse.errors import InputError, ResultError
+from mefuse.gpu import trust
+from mefuse.gpu.graphs import Graphs, graphs_of
+from mefuse.gpu.streams import Conveyor, lanes_of
+from mefuse.grid import BANDS, Maps, everything
+from mefuse.models.ipl_config import Region
+from mefuse.slices import GRID_PX
+from mefuse.stream import PREFILL_MULTIPLE_PX, PREFILL_PX
+from mefuse.torch_backend import TorchBackend
+
+
+class ResidentFuser:
+    """A network on its device, ready to fuse whole pictures that lie there; for one thread.
+
+    Args:
+        backend: the network on its device.
+        cache_bits: 8 or 4, or 32 for a cache that is not compressed.
+        graphs: how work is recorded; None: on a GPU, the last size that came.
+    """
+
+    def __init__(
+        self, backend: TorchBackend, *, cache_bits: Bits = 8, graphs: Graphs | None = None
+    ) -> None:
+        self._backend = backend
+        self._cache_bits: Bits = cache_bits
+        device = torch.device(backend.device)
+        self.graphs = graphs or graphs_of(device, seen_before=0, most=1)
+        self._conveyor = Conveyor(lanes_of(device))
+
+    @torch.inference_mode()
+    def fuse(self, frames: Tensor, *, depth: int = 8) -> tuple[Tensor, Tensor]:
+        """Fuses frames on the device; the host need not wait for anything.
+
+        Args:
+            frames: (N, H, W, 3) uint8 or uint16, RGB, without gaps, darkest first.
+            depth: 8 or 16 bits of the result.
+
+        Returns:
+            (H, W, 3) uint8 or uint16, which holds until the next call, and whether all went well:
+            () bool, False where half precision overflowed and the pixels are none.
+
+        Raises:
+            InputError: the picture is smaller than what the network is shown of it.
+        """
+        if max(frames.shape[1:3]) < PREFILL_PX:
+            raise InputError(
+                f"frames of {frames.shape[2]}x{frames.shape[1]} px are too small to be fused in "
+                f"one go; they need a side of {PREFILL_PX} px, use fuse_pixels"
+            )
+        fused: tuple[Tensor, Tensor] = self.graphs.run(
+            f"whole to {depth} bits", partial(self._fuse, depth=depth), (frames,)
+        )
+        return fused
+
+    @torch.inference_mode()
+    def fuse_arrays(self, frames: Sequence[NDArray[Any]], *, depth: int = 8) -> NDArray[Any]:
+        """The same from host memory to host memory.
+
+        Args:
+            frames: (H, W, 3) uint8 or uint16 each, darkest first.
+            depth: 8 or 16 bits of the result.
+
+        Raises:
+            InputError: as `fuse`.
+            ResultError: not even float32 gave numbers.
+        """
+        fused = np.empty(frames[0].shape, np.uint8 if depth == 8 else np.uint16)
+        self._conveyor.forget()
+        pixels, went_well = self.fuse(self._conveyor.upload(frames), depth=depth)
+        self._conveyor.download(pixels, partial(np.copyto, fused))
+        self._conveyor.flush()
+        self._conveyor.told()
+        if bool(went_well):
+            return fused
+        deeper = self._backend.in_float32()
+        if deeper is None:
+            raise ResultError("the network gave no numbers for these frames; try --model mertens")
+        return ResidentFuser(deeper, cache_bits=self._cache_bits).fuse_arrays(frames, depth=depth)
+
+    def _fuse(self, frames: Tensor, *, depth: int) -> tuple[Tensor, Tensor]:
+        """All steps, one after the other; see `stream.NetworkFuser.fuse`."""
+        backend = self._backend
+        cache = self._prefilled(frames)
+        padded = _padded(frames)
+        work = backend.work_on(padded)
+        taken = work.take(padded)
+        seen = work.glimpse(taken)
+        pyramid, grid = backend.build_pyramid(seen.luma), everything(seen.luma)
+        region = Region.whole(seen.luma.shape[-2] // 2, seen.luma.shape[-1] // 2)
+        found = backend.decode(seen, pyramid.within(grid), region, cache)
+        maps = Maps(found.logits.float(), found.gains.float())
+        step = 1 / torch.iinfo(frames.dtype).max
+        added = trust.log_weights(seen.luma[0], seen.energies[0, :, 0], rounding=step)
+        maps.logits[0, :, BANDS + 1] += added
+        coarse = backend.blend_coarse(pyramid, maps)
+        pixels = work.blend(taken, coarse, maps, depth=depth)
+        parts = (coarse, maps.logits, maps.gains)
+        went_well = torch.stack([torch.isfinite(part).all() for part in parts]).all()
+        height, width = frames.shape[1:3]
+        return pixels[:height, :width].contiguous(), went_well
+
+    def _prefilled(self, frames: Tensor) -> AttentionCache[Tensor]:
+        """The cache, once the network has seen the whole bracket, small."""
+        cache: AttentionCache[Tensor] = AttentionCache(bits=self._cache_bits)
+        height, width = small_size(
+            *frames.shape[1:3], longest_px=PREFILL_PX, multiple_px=PREFILL_MULTIPLE_PX
+        )
+        work = self._backend.work_on(frames)
+        seen = work.glimpse(work.take(work.reduce(frames, height, width)))
+        energies = self._backend.build_pyramid(seen.luma).within(everything(seen.luma))
+        self._backend.prefill(seen, energies, cache)
+        return cache
+
+
+def _padded(frames: Tensor) -> Tensor:
+    """Frames (N, H, W, 3), their borders repeated until the sides are on the grid of slices."""
+    for side in (1, 2):
+        missing = -frames.shape[side] % GRID_PX
+        if missing:
+            border = frames.narrow(side, frames.shape[side] - 1, 1)
+            shape = list(frames.shape)
+            shape[side] = missing
+            frames = torch.cat((frames, border.expand(shape)), side)
+    return frames.contiguous()
