@@ -68,7 +68,8 @@ MAY_IMPORT = {
     "noise": "",
     "trust": "noise",
     "extent": "boxes containers errors exif jxl_header",
-    "decode": "boxes containers errors exif extent heif regions settings wholeness",
+    "jpeg": "",
+    "decode": "boxes containers errors exif extent heif jpeg regions settings wholeness",
     "raw": "containers decode errors exif exposure extent frames memory settings slices",
     "bracket": "errors exposure frames",
     "discover": "containers errors exif frames",
@@ -123,6 +124,7 @@ HOME_OF = {  # library -> the only files that may import it
     "distributed": {"cluster"},
     "PIL": {"contact"},
     "rawpy": {"raw"},
+    "simplejpeg": {"jpeg"},
     "threadpoolctl": {"host", "raw"},
     "skimage": {"metrics"},
     "torch": {

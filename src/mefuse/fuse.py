@@ -74,6 +74,7 @@ class Fusion:
                 raw=raw_settings(self._settings),
                 by_regions=True,
                 max_megapixels=self._settings.max_megapixels,
+                strict=self._settings.strict,
                 on_frame=advance,
             )
             self._bracket = colour.in_one_space(self._bracket)
