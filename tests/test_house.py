@@ -35,6 +35,7 @@ MAY_IMPORT = {
     "scratch": "",
     "slicework": "errors memory slices",
     "regions": "errors overview",
+    "unchanged": "errors",
     "account": "align clock doubts frames memory models report settings slices",
     "device": "errors",
     "cache": "errors",
@@ -93,16 +94,18 @@ MAY_IMPORT = {
     "pins": "",
     "weights": "errors landing models pins",
     "levels": "blend cache",
-    "level_stream": "aligned bands blend cache device levels models slices torch_backend weights",
+    "level_stream": "aligned bands blend cache device errors levels models slices torch_backend "
+    "weights",
     "stream": "aligned bands cache device errors grid host models scratch slices slicework "
     "torch_backend trust weights",
     "fuse": "account align aligned clock colour coverage deliver depth discover doubts errors "
-    "finish frames maps models profiles provenance read report settings slices soundness write",
+    "finish frames maps models profiles provenance read report settings slices soundness "
+    "unchanged write",
     "group": "containers decode discover errors exif exposure frames makernotes plan raw settings",
     "synth": "errors frames landing write",
     "train": "blend cache errors features landing metrics models synth weights",
     "batch": "clock colour containers discover errors exif fuse group landing memory models plan "
-    "read report series settings weights wholeness write",
+    "read report series settings unchanged weights wholeness write",
     "cluster": "batch errors fuse models settings",
     "words": "frames",
     "reduced": "colour containers decode depth discover exif frames raw read settings wholeness",

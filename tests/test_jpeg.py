@@ -20,7 +20,7 @@ from mefuse.jpeg import decode_jpeg
 
 PIXELS = exposed(textured_light(120, 168), 1.0)
 KINDS = {
-    "plain": [],
+    "4:2:0": [],
     "progressive": [cv2.IMWRITE_JPEG_PROGRESSIVE, 1],
     "restarts": [cv2.IMWRITE_JPEG_RST_INTERVAL, 2],
     "4:4:4": [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444],
@@ -77,7 +77,7 @@ def test_lost_bytes_are_told_or_refused_with_strict(kind: str, share: float) -> 
 
 
 def test_what_ends_decoding_in_the_middle_is_refused() -> None:
-    data = jpeg("plain")
+    data = jpeg("4:2:0")
     hurt = data[: len(data) // 2] + b"\xff\xf5" + data[len(data) // 2 + 2 :]
     with pytest.raises(ReadError, match=r"a\.jpg: is truncated or damaged"):
         decode(hurt, "a.jpg")
@@ -85,18 +85,20 @@ def test_what_ends_decoding_in_the_middle_is_refused() -> None:
 
 def test_a_layout_of_its_own_goes_another_way() -> None:
     """Sampling factors that TurboJPEG has no name for, which libjpeg reads all the same."""
-    data = bytearray(jpeg("4:4:4"))
-    frame = data.index(b"\xff\xc0")
-    for component in range(3):  # 2x2 for all of them is 4:4:4 under another name
-        data[frame + 11 + 3 * component] = 0x31 if component else 0x11
-    hurt = bytes(data)
-    assert decode_jpeg(hurt) is None or by_opencv(hurt) is not None
+    data = bytearray(jpeg("4:2:0"))
+    factors = data.index(b"\xff\xc0") + 11
+    assert data[factors] == 0x22
+    data[factors] = 0x13
+    assert decode_jpeg(bytes(data)) is None
+    decoded = decode(bytes(data), "a.jpg")
+    assert decoded.warnings == ()
+    assert np.array_equal(decoded.pixels, by_opencv(bytes(data)))
 
 
 def test_a_share_of_single_wrong_bits_is_told() -> None:
     """Of these nothing is certain: wrong bits often leave other codes that can be."""
     told, dice = 0, random.Random(3)
-    data = jpeg("plain")
+    data = jpeg("4:2:0")
     for _ in range(60):
         hurt = bytearray(data)
         hurt[dice.randrange(len(data) // 3, len(data) - 2)] ^= 1 << dice.randrange(8)

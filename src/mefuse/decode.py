@@ -2,8 +2,8 @@
 
 PNG, WebP, BMP and the rarer kinds that the installed OpenCV knows go through OpenCV, JPEG through
 jpeg, HEIF, AVIF and JPEG XL through heif, TIFF through tifffile (OpenCV for the codecs that it
-lacks). Pixels come out in RGB order and in source depth, not yet upright: orientation is applied in one place,
-`upright`, for all kinds.
+lacks). Pixels come out in RGB order and in source depth, not yet upright: orientation is applied in
+one place, `upright`, for all kinds.
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ from mefuse.plan import Plan, PlannedBracket, save_plan
 from mefuse.synth.sample import write_sample
 
 _MEFUSE = (sys.executable, "-m", "mefuse")
+_LATEST = 1.5  # times the seconds of a calm batch: others may be at work, so that it takes longer
 # How a batch is ended: by which signal, and with which exit codes it may then end. A signal that
 # comes before Python is up ends it by itself.
 ENDS: dict[str, tuple[signal.Signals, tuple[int, ...]]] = {
@@ -106,10 +107,10 @@ def memory(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Resident memory after each bracket of a batch: the last ones against the first ones."""
     plan = draw(folder, count=options.count, size=options.size, drawn=options.drawn)
     command = [*_batch(plan, folder / "batch", options), "--json"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    sizes = [_resident_bytes(process.pid) for _ in process.stdout]
-    if process.wait() != 0 or len(sizes) != options.count:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        sizes = [_resident_bytes(process.pid) for _ in process.stdout]
+    if process.returncode != 0 or len(sizes) != options.count:
         raise SystemExit(f"the batch ended with {process.returncode} after {len(sizes)} brackets")
     some = min(50, len(sizes) // 2)
     first, last = statistics.mean(sizes[:some]), statistics.mean(sizes[-some:])
@@ -144,7 +145,8 @@ def kills(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         output = folder / "killed"
         shutil.rmtree(output, ignore_errors=True)
         how = dice.choice(options.by)
-        found.update(_ended(how, dice.uniform(0, seconds), _batch(plan, output, options)))
+        found.update(_ended(how, dice.uniform(0, _LATEST * seconds), _batch(plan, output, options)))
+        found["parts_at_kill"] += len(list(output.glob(".*.part")))
         pictures = {path.name: sha256_of(path) for path in output.glob("*.png")}
         found["broken_after_kill"] += sum(truth[name] != sha for name, sha in pictures.items())
         found["done_at_kill"] += len(pictures)
@@ -156,7 +158,7 @@ def kills(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     return {"brackets": options.count, "rounds": options.rounds, "batch_s": round(seconds, 2)} | {
         name: found[name]
         for name in (*(f"by_{how}" for how in ENDS), "ended_before", "done_at_kill",
-                     "broken_after_kill", "left_by_signal", "wrong_exit_codes", "tracebacks",
+                     "parts_at_kill", "broken_after_kill", "left_by_signal", "wrong_exit_codes", "tracebacks",
                      "inputs_touched", "fused_twice", "missing", "differing", "left_behind")
     }  # fmt: skip
 
@@ -169,22 +171,21 @@ def _frame_hashes(folder: Path) -> dict[str, tuple[str, int]]:
 
 def _ended(how: str, seconds: float, command: list[str]) -> dict[str, int]:
     """Starts a command and ends it at that moment, if it still runs then; what was odd."""
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [*command, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None and process.stderr is not None  # they were asked for
-    time.sleep(seconds)
-    was_over = process.poll() is not None
-    if how == "pipe":
-        process.stdout.close()
-    elif not was_over:
-        process.send_signal(ENDS[how][0])
-    said = process.stderr.read()
-    code = process.wait()
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None  # they were asked for
+        time.sleep(seconds)
+        was_over = process.poll() is not None
+        if how == "pipe":
+            process.stdout.close()
+        elif not was_over:
+            process.send_signal(ENDS[how][0])
+        said = process.stderr.read()
     return {
         f"by_{how}": 1,
         "ended_before": int(was_over),
-        "wrong_exit_codes": int(code not in (0, *ENDS[how][1])),
+        "wrong_exit_codes": int(process.returncode not in (0, *ENDS[how][1])),
         "tracebacks": int("Traceback" in said),
     }
 
