@@ -79,7 +79,7 @@ def test_series_match_better_than_brackets_alone(
     assert means["white"]["series"]["colour"] < means["white"]["alone"]["colour"]
     assert means["still"]["series"]["luma"] <= means["still"]["alone"]["luma"] + 0.01
     (hdr / "place.hdr").rename(hdr / "place.png")
-    with pytest.raises(InputError, match="no .hdr in it"):
+    with pytest.raises(InputError, match=r"no \.hdr in it"):
         run(series.main, hdr)
 
 
@@ -113,7 +113,7 @@ def test_cost_of_models(tmp_path: Path, run: Run) -> None:
     assert found["mertens"]["parameters"] is None
     assert found["ipl"]["parameters"] > 10_000
     assert found["ipl"]["peak_memory_mib"] > 10
-    with pytest.raises(InputError, match="mertens: .*frame"):
+    with pytest.raises(InputError, match=r"mertens: .*frame"):
         models.measure(frames[:1], "mertens", device="cpu", repeats=1)
 
 

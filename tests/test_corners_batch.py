@@ -53,7 +53,7 @@ def test_a_journal_on_a_full_disk_says_so(tmp_path: Path, monkeypatch: pytest.Mo
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(claims, "append", full)
-    with pytest.raises(WriteError, match="no space left on device.*; make room"):
+    with pytest.raises(WriteError, match=r"no space left on device.*; make room"):
         mine.note(record_of("a.png"))
     mine.close()
 

@@ -155,7 +155,7 @@ def test_a_raw_file_that_cannot_be_read_keeps_what_is_known(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("settings", [GroupSettings(size=1), GroupSettings(gap_s=-1.0)])
 def test_impossible_groups_are_refused(settings: GroupSettings, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="at least 2 frames|give seconds, 0 or more"):
+    with pytest.raises(InputError, match=r"at least 2 frames|give seconds, 0 or more"):
         find_brackets([tmp_path / "a.jpg"], settings=settings)
 
 

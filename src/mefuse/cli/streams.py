@@ -23,7 +23,7 @@ def open_closed() -> None:
     for name, mode, flags in _IN_PLACE_OF:
         if getattr(sys, name) is None:
             descriptor = os.open(os.devnull, flags)
-            setattr(sys, name, open(descriptor, mode, closefd=False))
+            setattr(sys, name, os.fdopen(descriptor, mode, closefd=False))
 
 
 def drop_unwritable() -> None:
