@@ -159,7 +159,8 @@ def kills(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         name: found[name]
         for name in (*(f"by_{how}" for how in ENDS), "ended_before", "done_at_kill",
                      "parts_at_kill", "broken_after_kill", "left_by_signal", "wrong_exit_codes",
-                     "tracebacks", "inputs_touched", "fused_twice", "missing", "differing", "left_behind")
+                     "tracebacks", "inputs_touched", "fused_twice", "missing", "differing",
+                     "left_behind")
     }  # fmt: skip
 
 
