@@ -1,15 +1,19 @@
 # make demo   sets everything up and fuses the built-in bracket
 # make test   what CI runs: lint, types, tests
-# make help   the rest; LOCKED=1 installs exactly what requirements.lock says
+# make help   the rest; LOCKED=1 installs exactly what requirements.lock says, as CI does
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# torch has a build for each kind of GPU, which a lock cannot choose: it comes as the machine has it.
+TORCH = $$($(BIN)/python -c 'import tomllib; d = tomllib.load(open("pyproject.toml", "rb")); \
+  print(*[one for one in d["project"]["dependencies"] if one.startswith("torch")])')
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test check lint types tests format bench picture clean
-.PHONY: faults endurance mutants coverage lock audit pins
+.PHONY: faults endurance mutants fuzz coverage lock audit pins
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
@@ -24,11 +28,11 @@ $(READY): pyproject.toml hatch_build.py $(wildcard src/mefuse/native/*.[ch])
 	  exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 ifdef LOCKED
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
-	  --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(INSTALL) --require-hashes --requirement requirements.lock
+	$(INSTALL) "$(TORCH)"
+	$(INSTALL) --no-deps --no-build-isolation --editable .
 else
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(INSTALL) --editable '.[dev]'
 endif
 	touch $(READY)
 
@@ -73,17 +77,25 @@ endurance: $(READY)  ## full disks, kills, and a thousand brackets on end; takes
 mutants: $(READY)  ## breaks what matters in copies: the tests have to see it
 	$(BIN)/python -m mefuse.bench.mutants
 
-coverage: $(READY)  ## which branches the tests reach
-	$(BIN)/python -m pytest -q --cov=mefuse --cov-branch --cov-report=term-missing:skip-covered
+fuzz: $(READY)  ## other damage and other made-up input than ever before; takes minutes
+	$(BIN)/python -m pytest -q --hypothesis-profile=long tests/test_parsers.py tests/test_plan.py \
+	  tests/test_exif.py tests/test_exif_extract.py tests/test_makernotes.py tests/test_wholeness.py \
+	  tests/test_profiles.py tests/test_jxl_header.py tests/test_batch_names.py tests/test_containers.py
+	$(BIN)/python -m mefuse.bench.faults --count 2000 --seed $$(date +%s) --keep tests/findings
 
-lock: $(READY)  ## requirements.lock anew: every dependency with its hashes, for all Pythons
-	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras \
-	  --generate-hashes pyproject.toml --output-file requirements.lock
+coverage: $(READY)  ## which branches the tests reach; fails below 95 %
+	$(BIN)/python -m pytest -q --cov --cov-report=term-missing:skip-covered --cov-report=json
+	$(BIN)/python .ci/branches.py coverage.json
 
-audit: $(READY)  ## asks PyPI whether a locked dependency has a known hole
-	$(BIN)/python -m pip install --quiet pip-audit
-	$(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement requirements.lock
+lock: $(READY)  ## requirements.lock as pyproject.toml asks; UPGRADE=1 takes the newest versions
+	$(INSTALL) uv
+	UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras \
+	  $(if $(UPGRADE),--upgrade) --generate-hashes pyproject.toml --output-file requirements.lock
+	$(BIN)/python .ci/unlock_torch.py requirements.lock
+
+audit: $(READY)  ## asks PyPI and OSV whether a dependency has a known hole
+	$(INSTALL) pip-audit
+	$(BIN)/python .ci/audit.py
 
 pins: $(READY)  ## the table of src/mefuse/pins.py for the weights that are there
 	@cd weights && sha256sum *.safetensors | sed -E 's/^(\w+)  (\w+)\..*/    "\2": "\1",/'

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from helpers import encoded, exposed, exposure_exif, jpeg_with_exif, textured_light
 from mefuse.native import library
 
-# The same cases in every run; `--hypothesis-profile=default` draws new ones.
+# The same cases in every run; `--hypothesis-profile=default` draws new ones, `long` many of them.
 settings.register_profile("repeatable", derandomize=True)
+settings.register_profile("long", max_examples=5000, deadline=None)
 settings.load_profile("repeatable")
 
 HEIGHT, WIDTH = 240, 320

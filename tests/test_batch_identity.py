@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mefuse.batch.identity import FileIdentity, check_unchanged, identify, is_same
+from mefuse.batch.identity import FileIdentity, identify, is_same
 from mefuse.errors import ReadError
+from mefuse.unchanged import check_unchanged
 
 LONG_AGO_NS = 10**18
 

@@ -70,8 +70,12 @@ class Cluster:
 
     def end(self) -> None:
         for process in reversed(self._processes):
-            process.kill()
-            process.wait()
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 @pytest.fixture(scope="module")

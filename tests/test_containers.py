@@ -74,7 +74,7 @@ def test_exif_of_webp_with_and_without_jpegs_header() -> None:
         assert metadata_of(WEBP + chunk).exif == EXIF
 
 
-@settings(max_examples=200, deadline=None)
+@settings(deadline=None)
 @given(data=st.sampled_from([JPEG, PNG, WEBP]), draw=st.data())
 def test_mutated_files_never_raise(data: bytes, draw: st.DataObject) -> None:
     block = bytearray(data)

@@ -84,7 +84,7 @@ def test_huge_counts_are_bounded() -> None:
     assert exposure_of(bytes(block)) == Exposure()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(deadline=None)
 @given(st.data())
 def test_mutated_blocks_never_raise(data: st.DataObject) -> None:
     block = bytearray(
@@ -104,7 +104,7 @@ def test_mutated_blocks_never_raise(data: st.DataObject) -> None:
     exif.says_adobe_rgb(cut)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_noise_behind_a_header_never_raises(noise: bytes) -> None:
     for magic in (b"II*\0\x08\0\0\0", b"MM\0*\0\0\0\x08", b"II+\0\x08\0\0\0"):

@@ -69,7 +69,7 @@ def test_extracted_of_nothing_is_nothing() -> None:
     assert extracted(io.BytesIO(b"no tiff at all")) is None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(deadline=None)
 @given(st.data())
 def test_mutated_blocks_never_raise(data: st.DataObject) -> None:
     block = bytearray(
@@ -89,7 +89,7 @@ def test_mutated_blocks_never_raise(data: st.DataObject) -> None:
         assert shown == told
 
 
-@settings(max_examples=100, deadline=None)
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_noise_behind_a_header_never_raises(noise: bytes) -> None:
     for magic in (b"II*\0\x08\0\0\0", b"MM\0*\0\0\0\x08", b"II+\0\x08\0\0\0"):

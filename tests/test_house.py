@@ -35,6 +35,7 @@ MAY_IMPORT = {
     "scratch": "",
     "slicework": "errors memory slices",
     "regions": "errors overview",
+    "unchanged": "errors",
     "account": "align clock doubts frames memory models report settings slices",
     "device": "errors",
     "cache": "errors",
@@ -73,7 +74,8 @@ MAY_IMPORT = {
     "trust": "noise",
     "iso": "grid noise",
     "extent": "boxes containers errors exif jxl_header",
-    "decode": "boxes containers errors exif extent heif regions settings wholeness",
+    "jpeg": "",
+    "decode": "boxes containers errors exif extent heif jpeg regions settings wholeness",
     "raw": "containers decode errors exif exposure extent frames memory profiles settings slices",
     "bracket": "errors exposure frames",
     "discover": "containers errors exif frames",
@@ -97,19 +99,20 @@ MAY_IMPORT = {
     "pins": "",
     "weights": "errors landing models pins",
     "levels": "blend cache",
-    "level_stream": "aligned bands blend cache device levels models slices torch_backend weights",
+    "level_stream": "aligned bands blend cache device errors levels models slices torch_backend "
+    "weights",
     "rules": "aligned grid iso trust wide",
     "stream": "aligned bands cache device errors grid host models rules scratch slices slicework "
     "torch_backend weights",
     "resident": "aligned cache errors gpu grid models slices stream torch_backend",
     "fuse": "account align aligned clock colour coverage deliver depth discover doubts errors "
     "finish frames maps models profiles provenance read report settings slices slicework "
-    "soundness write",
+    "soundness unchanged write",
     "group": "containers decode discover errors exif exposure frames makernotes plan raw settings",
     "synth": "errors frames landing write",
     "train": "blend cache errors features landing metrics models synth weights",
     "batch": "clock colour containers discover errors exif fuse group landing memory models plan "
-    "read report series settings weights wholeness write",
+    "read report series settings unchanged weights wholeness write",
     "cluster": "batch errors fuse models settings",
     "words": "frames",
     "reduced": "colour containers decode depth discover exif frames raw read settings wholeness",
@@ -131,6 +134,7 @@ HOME_OF = {  # library -> the only files that may import it
     "distributed": {"cluster"},
     "PIL": {"contact"},
     "rawpy": {"raw"},
+    "simplejpeg": {"jpeg"},
     "threadpoolctl": {"host", "raw"},
     "skimage": {"metrics"},
     "torch": {

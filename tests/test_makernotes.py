@@ -70,7 +70,7 @@ def test_a_note_of_another_maker_says_nothing() -> None:
                 assert noted(block_of(note, mode=2, position=2), make) == Bracketing()
 
 
-@settings(max_examples=300)
+@settings(deadline=None)
 @given(st.sampled_from(sorted(MAKES)), st.data())
 def test_damage_gives_missing_values_and_no_error(note: Note, data: st.DataObject) -> None:
     block = bytearray(block_of(note, mode=2, position=2))

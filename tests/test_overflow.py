@@ -10,6 +10,8 @@ from helpers import exposed, on_host, textured_light
 from mefuse.aligned import Aligned
 from mefuse.errors import ResultError
 from mefuse.host.backend import HostBackend
+from mefuse.level_stream import LevelFuser
+from mefuse.models.deepfuse import DeepFuse, DeepFuseConfig
 from mefuse.models.ipl import IPL
 from mefuse.models.ipl_config import IPLConfig
 from mefuse.models.mertens import MertensFuser
@@ -68,6 +70,21 @@ def test_no_number_is_no_picture(network: IPL, where: str, number: float) -> Non
         pytest.raises(ResultError, match="no numbers"),
     ):
         fused(backend)
+
+
+# Infinity in the last layer stays in bounds: what it gives passes through tanh.
+@pytest.mark.parametrize(
+    ("parameter", "number"), [("first", np.nan), ("first", np.inf), ("last", np.nan)]
+)
+def test_networks_of_levels_without_numbers_are_no_picture(parameter: str, number: float) -> None:
+    torch.manual_seed(6)
+    network = DeepFuse(DeepFuseConfig(width=4)).eval().requires_grad_(False)
+    parameters = list(network.parameters())
+    parameters[0 if parameter == "first" else -1].data.view(-1)[0] = number
+    fuser = LevelFuser("deepfuse", network, device=torch.device("cpu"))
+    bracket = Aligned.of(FRAMES, reference=1, ghost="off")
+    with pytest.raises(ResultError, match="the model deepfuse gave no numbers"):
+        fuser.fuse(bracket, depth=8, slice_size=64, on_slice=None)
 
 
 def test_opencv_without_numbers_is_no_picture(monkeypatch: pytest.MonkeyPatch) -> None:

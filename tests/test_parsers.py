@@ -60,7 +60,7 @@ WORDS = st.sampled_from(
 TEXTS = st.text(string.printable, max_size=6)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(deadline=None)
 @given(st.lists(WORDS | TEXTS, max_size=6).map("".join), TEXTS, TEXTS, st.none() | TEXTS)
 def test_no_template_leads_out_of_the_folder(
     text: str, first: str, last: str, model: str | None
@@ -77,7 +77,7 @@ def test_no_template_leads_out_of_the_folder(
     assert (folder / name).resolve().is_relative_to(folder)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(st.data())
 def test_damaged_headers_give_a_size_or_none(draw: st.DataObject) -> None:
     kind = draw.draw(st.sampled_from(MADE))
@@ -92,7 +92,7 @@ def test_damaged_headers_give_a_size_or_none(draw: st.DataObject) -> None:
 MADE = kinds()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(("width", "blocks", "cells", "key_width", "cube", "other")),

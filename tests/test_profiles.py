@@ -63,7 +63,7 @@ def test_another_curve_keeps_the_primaries() -> None:
     assert np.allclose(transformed(colours, linear, other), colours, atol=1e-5)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(deadline=None)
 @given(st.data())
 def test_damaged_profiles_never_raise(data: st.DataObject) -> None:
     block = bytearray(profiles.standard("srgb"))

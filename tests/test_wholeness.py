@@ -29,7 +29,7 @@ def test_a_thumbnail_does_not_make_a_cut_jpeg_whole() -> None:
     assert not is_whole(data[:-10])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(deadline=None)
 @given(data=st.sampled_from([JPEG, PNG, WEBP]), draw=st.data())
 def test_mutated_files_never_raise(data: bytes, draw: st.DataObject) -> None:
     block = bytearray(data)

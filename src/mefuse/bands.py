@@ -45,6 +45,15 @@ class Bands:
 
         return Bands(self.shape, dtype, make)
 
+    def then(self, check: Callable[[], None]) -> Bands:
+        """The same picture; once its last band is made, `check` may still refuse it."""
+
+        def make() -> Iterator[Pixels]:
+            yield from self.make()
+            check()
+
+        return Bands(self.shape, self.dtype, make)
+
     def whole(self) -> Pixels:
         """The picture in one piece."""
         bands = self.make()

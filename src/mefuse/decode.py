@@ -1,9 +1,9 @@
 """Bytes of a picture file -> pixels as stored. A leaf below read.
 
-JPEG, PNG, WebP, BMP and the rarer kinds that the installed OpenCV knows go through OpenCV, HEIF,
-AVIF and JPEG XL through heif, TIFF through tifffile (OpenCV for the codecs that it lacks). Pixels
-come out in RGB order and in source depth, not yet upright: orientation is applied in one place,
-`upright`, for all kinds.
+PNG, WebP, BMP and the rarer kinds that the installed OpenCV knows go through OpenCV, JPEG through
+jpeg, HEIF, AVIF and JPEG XL through heif, TIFF through tifffile (OpenCV for the codecs that it
+lacks). Pixels come out in RGB order and in source depth, not yet upright: orientation is applied in
+one place, `upright`, for all kinds.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from mefuse import boxes, containers, exif, extent
 from mefuse.errors import ReadError
 from mefuse.extent import check_megapixels
 from mefuse.heif import decode_avif, decode_heif, decode_jxl
+from mefuse.jpeg import decode_jpeg
 from mefuse.regions import TiffRegions, serves
 from mefuse.settings import MAX_MEGAPIXELS
 from mefuse.wholeness import is_whole
@@ -69,13 +70,16 @@ class Decoded:
     orientation: int | None = None
 
 
-def decode(data: bytes, name: str, *, max_megapixels: float = MAX_MEGAPIXELS) -> Decoded:
+def decode(
+    data: bytes, name: str, *, max_megapixels: float = MAX_MEGAPIXELS, strict: bool = False
+) -> Decoded:
     """Decodes the first picture of a file.
 
     Args:
         data: the whole file.
         name: the file's name for messages.
         max_megapixels: a picture whose header claims more is refused.
+        strict: whether pixels that are read in spite of damage are refused, not warned of.
 
     Raises:
         ReadError: the file is damaged, too large, or of a kind or pixel type that mefuse does not
@@ -89,8 +93,8 @@ def decode(data: bytes, name: str, *, max_megapixels: float = MAX_MEGAPIXELS) ->
         return _decode_tiff(data, name)
     if kind in ("heif", "avif", "jxl"):
         return _decode_boxed(data, name, kind=kind)
-    if kind == "jpeg" and _jpeg_components(data) == 4:
-        raise ReadError(f"{name}: is a CMYK picture; {_SAVE_AS}")
+    if kind == "jpeg":
+        return _decode_jpeg(data, name, strict=strict)
     alpha = kind in ("png", "webp") and _has_alpha(data, kind)
     pixels = _decode_with_opencv(data, name, kind=kind)
     return Decoded(pixels, _alpha_warning(name) if alpha else ())
@@ -122,6 +126,22 @@ def check_header(file: BinaryIO, name: str, *, max_megapixels: float = MAX_MEGAP
             f"{name}: has {file_bytes >> 20} MiB for a picture of {size[1]}x{size[0]}; "
             "save the picture alone, or leave it out"
         )
+
+
+def _decode_jpeg(data: bytes, name: str, *, strict: bool) -> Decoded:
+    """A JPEG of one or three components; of what is damaged inside, what could be made of it."""
+    if _jpeg_components(data) == 4:
+        raise ReadError(f"{name}: is a CMYK picture; {_SAVE_AS}")
+    try:
+        found = decode_jpeg(data)
+    except ValueError as err:
+        raise ReadError(f"{name}: {_COPY_AGAIN}") from err
+    if found is None:
+        return Decoded(_decode_with_opencv(data, name, kind="jpeg"))
+    if not found.is_sound and strict:
+        raise ReadError(f"{name}: its pixels are damaged: refused with --strict; copy it again")
+    damage = f"{name}: its pixels are damaged, parts of it may be wrong; copy it again"
+    return Decoded(found.pixels, () if found.is_sound else (damage,))
 
 
 def _decode_boxed(data: bytes, name: str, *, kind: containers.Kind) -> Decoded:

@@ -35,6 +35,7 @@ from mefuse.settings import FuseSettings, RawSettings
 from mefuse.slices import GRID_PX, Rect
 from mefuse.slicework import within_memory
 from mefuse.soundness import check_fused
+from mefuse.unchanged import check_unchanged, stamps_of
 
 Output = str | Path | BinaryIO
 
@@ -68,6 +69,7 @@ class Fusion:
 
     def read(self) -> int:
         """Decodes the frames, in the reference's colours; returns the bytes of their pixels."""
+        self._stamps = stamps_of(source.path for source in self._sources)
         with self._clock.step("read", len(self._sources)) as advance:
             self._bracket = read.read_bracket(
                 self._sources,
@@ -75,8 +77,10 @@ class Fusion:
                 raw=raw_settings(self._settings),
                 by_regions=True,
                 max_megapixels=self._settings.max_megapixels,
+                strict=self._settings.strict,
                 on_frame=advance,
             )
+            check_unchanged(self._stamps)
             self._bracket = colour.in_one_space(self._bracket)
         self._form = _form(self._output, self._settings, is_16_bit=_is_16_bit(self._bracket))
         size = self._bracket.frames[0].size
@@ -105,6 +109,7 @@ class Fusion:
             settings=self._settings, depth=depth, clock=self._clock, in_bands=in_bands,
         )  # fmt: skip
         fused = check_fused(self._result.fused, self._aligned, name=_name_of(self._output))
+        fused = self._of_unchanged(fused)
         self._result = replace(self._result, fused=fused)
         wanted = in_bands or deliver.wants_frames(self._settings)
         frames = self._aligned.frames if wanted else ()
@@ -116,6 +121,16 @@ class Fusion:
         self._size = self._picture.shape[:2]
         pixels = self._result.fused.pixels
         return pixels.nbytes + sum(frame.nbytes for frame in frames)
+
+    def _of_unchanged(self, fused: Fused) -> Fused:
+        """The same, refused where frames that stay in their files were changed meanwhile."""
+        if all(isinstance(frame.pixels, np.ndarray) for frame in self._bracket.frames):
+            return fused
+        if fused.bands is None:
+            check_unchanged(self._stamps)
+            return fused
+        bands = fused.bands.then(lambda: check_unchanged(self._stamps))
+        return replace(fused, bands=bands)
 
     def _in_bands(self) -> bool:
         """Whether the picture is fused as it is written, band by band."""

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from mefuse.errors import OutputExistsError, WriteError
+from mefuse.errors import MefuseError, OutputExistsError, WriteError
 
 
 def check_target(path: Path, overwrite: bool) -> None:
@@ -53,7 +53,7 @@ def replacing(target: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
             _sync(file)
         put(temporary, target, overwrite=overwrite)
     except OSError as err:
-        if isinstance(err, WriteError):
+        if isinstance(err, MefuseError):
             raise
         raise unwritable(target, err) from err
     finally:

@@ -27,6 +27,7 @@ from mefuse.bands import Bands
 from mefuse.blend import luma_chroma, to_rgb, within_gamut
 from mefuse.cache import AttentionCache
 from mefuse.device import resolve_device
+from mefuse.errors import ResultError
 from mefuse.levels import (
     VIEW_PX,
     Cache,
@@ -73,7 +74,11 @@ class LevelFuser:
         keep_weight_maps: bool = False,
         in_bands: bool = False,
     ) -> Fused:
-        """Fuses a bracket; see `models.Fuser`."""
+        """Fuses a bracket, in float32 on every device; see `models.Fuser`.
+
+        Raises:
+            ResultError: the network gave no numbers.
+        """
         size = slice_size or SLICE_PX
         cache: Cache = AttentionCache()
         small = uploaded(bracket.small(PREFILL_PX, multiple_px=2), self._device)
@@ -148,6 +153,7 @@ class LevelFuser:
             grown = rect.grown(self._overlap_px, padded)
             frames = uploaded(bracket.region(grown), self._device)
             luma = self._fuse_part(luma_chroma(frames)[0], coarser, grown, 0, cache)
+            self._check_numbers(luma)
             inner = (..., *_cut(rect.inside(grown), 1))
             rgb = _coloured(luma[inner], frames[inner]).mul_(largest).round_()
             target = fused[rect.top : rect.bottom, rect.left : rect.right]
@@ -155,6 +161,14 @@ class LevelFuser:
             target[...] = pixels[: target.shape[0], : target.shape[1]].astype(dtype)
             tell()
         return fused
+
+    def _check_numbers(self, luma: Tensor) -> None:
+        """Refuses what is no number: a level's shows in every finer one, and so in the pixels."""
+        if not bool(torch.isfinite(luma).all()):
+            raise ResultError(
+                f"the model {self.name} gave no numbers for this bracket, nothing was written; "
+                "try --model mertens"
+            )
 
     def _fuse_part(
         self,

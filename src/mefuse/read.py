@@ -36,6 +36,7 @@ def read_frame(
     raw: RawSettings = _RAW_DEFAULTS,
     by_regions: bool = False,
     max_megapixels: float = MAX_MEGAPIXELS,
+    strict: bool = False,
 ) -> Frame:
     """Reads one frame.
 
@@ -45,6 +46,7 @@ def read_frame(
         by_regions: whether the pixels of a large TIFF may stay in the file: what only slices like
             an array then stands for them.
         max_megapixels: a frame whose header claims more is refused, unless it stays in its file.
+        strict: whether a frame that is damaged inside is refused where it could be read so far.
 
     Returns:
         A Frame whose pixels are (H, W, 3) uint8 or uint16 RGB, upright. Gray becomes three equal
@@ -74,7 +76,7 @@ def read_frame(
     except OSError as err:
         reason = (err.strerror or str(err)).lower()
         raise ReadError(f"{name}: cannot be read ({reason}); check the file") from err
-    decoded = decode(data, name, max_megapixels=max_megapixels)
+    decoded = decode(data, name, max_megapixels=max_megapixels, strict=strict)
     metadata = containers.read_metadata(io.BytesIO(data))
     turn = decoded.orientation or exif.read_orientation(metadata.exif)
     meant = colour.interpreted(upright(decoded.pixels, turn), metadata, name)
@@ -111,6 +113,7 @@ def read_bracket(
     raw: RawSettings = _RAW_DEFAULTS,
     by_regions: bool = False,
     max_megapixels: float = MAX_MEGAPIXELS,
+    strict: bool = False,
     on_frame: Callable[[int], None] | None = None,
 ) -> Bracket:
     """Reads the frames of one scene and puts them in canonical order, darkest first.
@@ -124,6 +127,7 @@ def read_bracket(
         raw: how raw files are developed; no other file cares.
         by_regions: see `read_frame`.
         max_megapixels: see `read_frame`.
+        strict: see `read_frame`.
         on_frame: called with the number of frames read so far, from the calling thread.
 
     Returns:
@@ -149,7 +153,9 @@ def read_bracket(
             max_megapixels=max_megapixels,
             on_frame=on_frame,
         )
-    read_one = partial(read_frame, by_regions=by_regions, max_megapixels=max_megapixels)
+    read_one = partial(
+        read_frame, by_regions=by_regions, max_megapixels=max_megapixels, strict=strict
+    )
     frames, lumas = _in_threads(read_one, sources, os.cpu_count() or 1, on_frame)
     bracket = assemble(frames, lumas=lumas, reference=reference)
     if replace(raw, space="srgb", profile=None) == _RAW_DEFAULTS:

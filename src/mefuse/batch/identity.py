@@ -5,7 +5,6 @@ Size and time are enough where they have not changed; hashes decide where they h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -48,22 +47,6 @@ def identify(path: Path) -> FileIdentity:
     except OSError as err:
         reason = (err.strerror or str(err)).lower()
         raise ReadError(f"{path}: cannot be read ({reason}); check the file") from err
-
-
-def check_unchanged(identities: Sequence[FileIdentity]) -> None:
-    """Refuses files that were changed since their identity was taken: a copy still running.
-
-    Raises:
-        ReadError: one was changed, or is gone.
-    """
-    for known in identities:
-        path = Path(known.path)
-        try:
-            status = path.stat()
-        except OSError as err:
-            raise ReadError(f"{path}: vanished while it was read; copy it again") from err
-        if (status.st_size, status.st_mtime_ns) != (known.bytes, known.mtime_ns):
-            raise ReadError(f"{path}: was changed while it was read; wait until it is complete")
 
 
 def is_same(path: Path, known: FileIdentity, *, recorded_ns: int) -> bool:

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mefuse import landing
-from mefuse.batch.identity import FileIdentity, check_unchanged, identify
+from mefuse.batch.identity import FileIdentity, identify
 from mefuse.clock import Progress
 from mefuse.errors import MefuseError
 from mefuse.fuse import Fusion
 from mefuse.models import Fuser
 from mefuse.report import FuseReport
 from mefuse.settings import FuseSettings
+from mefuse.unchanged import check_unchanged
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """How fast, how frugal and how safe a batch is, with the real command in processes of its own.
 
 `python -m mefuse.bench.batch throughput` compares a batch with single `mefuse fuse` calls, `memory`
-watches a long batch grow or not, `kills` ends batches by SIGKILL at random moments, resumes them
-and compares every byte. Each prints one JSON object. The brackets are drawn: `--size`, `--count`.
+watches a long batch grow or not, `kills` ends batches at random moments, by SIGKILL or as `--by`
+says (Ctrl-C, SIGTERM, a reader that goes away), resumes them and compares every byte of pictures
+and frames. Each prints one JSON object. The brackets are drawn: `--size`, `--count`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,15 @@ from mefuse.plan import Plan, PlannedBracket, save_plan
 from mefuse.synth.sample import write_sample
 
 _MEFUSE = (sys.executable, "-m", "mefuse")
+_LATEST = 1.5  # times the seconds of a calm batch: others may be at work, so that it takes longer
+# How a batch is ended: by which signal, and with which exit codes it may then end. A signal that
+# comes before Python is up ends it by itself.
+ENDS: dict[str, tuple[signal.Signals, tuple[int, ...]]] = {
+    "kill": (signal.SIGKILL, (-signal.SIGKILL,)),
+    "term": (signal.SIGTERM, (130, -signal.SIGTERM)),
+    "int": (signal.SIGINT, (130, -signal.SIGINT)),
+    "pipe": (signal.SIGPIPE, (1,)),
+}
 
 
 def draw(folder: Path, *, count: int, size: tuple[int, int], drawn: int = 6) -> Path:
@@ -97,10 +107,10 @@ def memory(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Resident memory after each bracket of a batch: the last ones against the first ones."""
     plan = draw(folder, count=options.count, size=options.size, drawn=options.drawn)
     command = [*_batch(plan, folder / "batch", options), "--json"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    sizes = [_resident_bytes(process.pid) for _ in process.stdout]
-    if process.wait() != 0 or len(sizes) != options.count:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        sizes = [_resident_bytes(process.pid) for _ in process.stdout]
+    if process.returncode != 0 or len(sizes) != options.count:
         raise SystemExit(f"the batch ended with {process.returncode} after {len(sizes)} brackets")
     some = min(50, len(sizes) // 2)
     first, last = statistics.mean(sizes[:some]), statistics.mean(sizes[-some:])
@@ -123,38 +133,62 @@ def _resident_bytes(pid: int) -> int:
 
 
 def kills(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Batches that are killed at a random moment and resumed, against one that was left alone."""
+    """Batches that are ended at a random moment and resumed, against one that was left alone."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
     plan = draw(folder, count=options.count, size=options.size, drawn=options.drawn)
+    inputs = _frame_hashes(folder)
     calm = folder / "calm"
     seconds = _timed(_batch(plan, calm, options))
     truth = {path.name: sha256_of(path) for path in calm.glob("*.png")}
-    dice = random.Random(options.seed)
-    found: Counter[str] = Counter()
+    dice, found = random.Random(options.seed), Counter[str]()
     for _ in range(options.rounds):
         output = folder / "killed"
         shutil.rmtree(output, ignore_errors=True)
-        _kill_after(dice.uniform(0, seconds), _batch(plan, output, options))
+        how = dice.choice(options.by)
+        found.update(_ended(how, dice.uniform(0, _LATEST * seconds), _batch(plan, output, options)))
+        found["parts_at_kill"] += len(list(output.glob(".*.part")))
         pictures = {path.name: sha256_of(path) for path in output.glob("*.png")}
         found["broken_after_kill"] += sum(truth[name] != sha for name, sha in pictures.items())
         found["done_at_kill"] += len(pictures)
+        found["left_by_signal"] += how != "kill" and len(list(output.glob("**/.*")))
         before = {path.name: path.stat().st_ino for path in output.glob("*.png")}
         subprocess.run(_batch(plan, output, options), check=True)
         found.update(_differences(output, truth, before))
-    return {"brackets": options.count, "kills": options.rounds, "batch_s": round(seconds, 2)} | {
+        found["inputs_touched"] += _frame_hashes(folder) != inputs
+    return {"brackets": options.count, "rounds": options.rounds, "batch_s": round(seconds, 2)} | {
         name: found[name]
-        for name in ("done_at_kill", "broken_after_kill", "fused_twice", "missing", "differing",
+        for name in (*(f"by_{how}" for how in ENDS), "ended_before", "done_at_kill",
+                     "parts_at_kill", "broken_after_kill", "left_by_signal", "wrong_exit_codes",
+                     "tracebacks", "inputs_touched", "fused_twice", "missing", "differing",
                      "left_behind")
     }  # fmt: skip
 
 
-def _kill_after(seconds: float, command: list[str]) -> None:
-    """Starts a command and kills it at that moment, if it still runs then."""
-    process = subprocess.Popen(command)
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+def _frame_hashes(folder: Path) -> dict[str, tuple[str, int]]:
+    """What the frames hold, and when they were last changed."""
+    frames = folder.glob("IMG_*.jpg")
+    return {path.name: (sha256_of(path), path.stat().st_mtime_ns) for path in frames}
+
+
+def _ended(how: str, seconds: float, command: list[str]) -> dict[str, int]:
+    """Starts a command and ends it at that moment, if it still runs then; what was odd."""
+    with subprocess.Popen(
+        [*command, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None  # they were asked for
+        time.sleep(seconds)
+        was_over = process.poll() is not None
+        if how == "pipe":
+            process.stdout.close()
+        elif not was_over:
+            process.send_signal(ENDS[how][0])
+        said = process.stderr.read()
+    return {
+        f"by_{how}": 1,
+        "ended_before": int(was_over),
+        "wrong_exit_codes": int(process.returncode not in (0, *ENDS[how][1])),
+        "tracebacks": int("Traceback" in said),
+    }
 
 
 def _differences(output: Path, truth: dict[str, str], before: dict[str, int]) -> dict[str, int]:
@@ -188,6 +222,7 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--model", default="ipl", help="as for mefuse fuse")
     parser.add_argument("--rounds", type=int, default=20, help="kills")
+    parser.add_argument("--by", nargs="+", choices=tuple(ENDS), default=["kill"], help="of them")
     parser.add_argument("--seed", type=int, default=1, help="of the moments of the kills")
     return parser.parse_args(arguments)
 

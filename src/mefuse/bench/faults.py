@@ -107,13 +107,13 @@ class Watched:
 
     def verdict(self, case: Case) -> Verdict:
         """How the case ended."""
-        self._ours.send(case)
         try:
+            self._ours.send(case)
             if self._ours.poll(_WAIT_S):
                 found: Verdict = self._ours.recv()
                 return found
             end = "hang"
-        except EOFError:
+        except (EOFError, BrokenPipeError):
             end = "crash"
         self.close()
         code = self._process.exitcode

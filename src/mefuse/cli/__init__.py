@@ -7,7 +7,6 @@ that help and version stay quick.
 from __future__ import annotations
 
 import importlib
-import os
 import re
 import sys
 import traceback
@@ -17,6 +16,7 @@ from typing import Any, NoReturn
 import click
 
 from mefuse import __version__
+from mefuse.cli import streams
 from mefuse.errors import MefuseError
 
 # Click itself exits 2 on a usage error.
@@ -65,19 +65,24 @@ class _Face(click.Group):
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> NoReturn:
         """Runs the command line and exits the process with its code."""
         extra["standalone_mode"] = False
+        streams.open_closed()
         try:
             code = super().main(args, *rest, **extra)
             sys.stdout.flush()
         except click.exceptions.Exit as exit_:
             code = exit_.exit_code
         except click.ClickException as error:  # among them usage errors, which exit 2
+            streams.drop_unwritable()
             error.show()
             code = error.exit_code
         except (KeyboardInterrupt, click.Abort):
             click.echo("interrupted", err=True)
             code = EXIT_INTERRUPTED
-        except BrokenPipeError:
-            code = _silenced()
+        except OSError as error:  # of standard output: a file's are told as MefuseError
+            if not isinstance(error, BrokenPipeError):  # a reader that has seen enough (`| head`)
+                click.echo(f"Error: {streams.unwritable(error)}", err=True)
+            streams.silence()
+            code = EXIT_FAILED
         sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -101,13 +106,6 @@ def one_line(text: str) -> str:
     """Text as one line that no terminal obeys: what cannot be shown in a name is escaped."""
     plain = text.encode("utf-8", "backslashreplace").decode()
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in plain)
-
-
-def _silenced() -> int:
-    """Ends quietly after the reader of our output has gone (`| head`)."""
-    # What is still buffered would fail again when Python closes stdout.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return EXIT_FAILED
 
 
 def _message(error: MefuseError | ImportError) -> str:

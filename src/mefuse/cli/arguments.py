@@ -17,7 +17,7 @@ def listed_paths(paths: Sequence[str], *, null: bool, name: str) -> list[str]:
     """The paths, with the list on standard input in the place of -; `name` is the argument's.
 
     Raises:
-        InputError: the list is empty.
+        InputError: the list is empty, or cannot be read.
     """
     if "-" not in paths:
         if null:
@@ -25,13 +25,21 @@ def listed_paths(paths: Sequence[str], *, null: bool, name: str) -> list[str]:
         return list(paths)
     if paths.count("-") > 1:
         raise click.UsageError(f"- can stand among {name} only once.")
-    listed = sys.stdin.buffer.read().split(b"\0" if null else b"\n")
+    listed = _standard_input().split(b"\0" if null else b"\n")
     found = [os.fsdecode(path) for path in listed if path]
     place = paths.index("-")
     found = [*paths[:place], *found, *paths[place + 1 :]]
     if not found:
         raise InputError("standard input: no paths in the list; check the command before the pipe")
     return found
+
+
+def _standard_input() -> bytes:
+    try:
+        return sys.stdin.buffer.read()
+    except OSError as err:
+        reason = (err.strerror or str(err)).lower()
+        raise InputError(f"standard input: cannot be read ({reason}); give the paths") from err
 
 
 def reference_place(reference: str, paths: Sequence[str]) -> int:

@@ -221,7 +221,8 @@ _FUSING = (
     click.option(
         "--strict",
         is_flag=True,
-        help="Refuse a bracket with a frame that cannot be aligned or may show another scene.",
+        help="Refuse a bracket with a frame that cannot be aligned, may show another scene, or is "
+        "damaged inside.",
     ),
     *_RAW,
 )

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from mefuse import colour, profiles
 from mefuse.bands import Bands
-from mefuse.errors import FormatError, WriteError
+from mefuse.errors import FormatError, MefuseError, WriteError
 from mefuse.frames import Exposure, Metadata
 from mefuse.landing import check_target, replacing, unwritable
 from mefuse.profiles import ProfileName
@@ -242,7 +242,7 @@ def _storing(name: str, write: Callable[[], Any]) -> None:
     """Runs what writes; an error of the system becomes one that names the file."""
     try:
         write()
-    except BrokenPipeError:
-        raise  # the reader of a pipe went away: for the command line to judge
+    except (BrokenPipeError, MefuseError):
+        raise  # the reader of a pipe went away, for the command line to judge; or a frame's file
     except OSError as err:
         raise unwritable(Path(name), err) from err
