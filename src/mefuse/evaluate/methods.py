@@ -140,7 +140,9 @@ def _fuse_plainly(fuser: Fuser, frames: Frames) -> Picture:
 def _fuse_as_users_get_it(fuser: Fuser, frames: Frames) -> Picture:
     """What a network makes of such frames, ghosts removed, in the default look."""
     defaults = FuseSettings()
-    bracket = Aligned.of(frames.pixels, reference=frames.reference, ghost=defaults.ghost)
+    bracket = Aligned.of(
+        frames.pixels, reference=frames.reference, ghost=defaults.ghost, isos=frames.isos
+    )
     fused = fuse_with_look(fuser, bracket, look=defaults.look, depth=8)
     return np.asarray(fused.pixels, np.uint8)
 

@@ -34,6 +34,7 @@ class Frames:
 
     pixels: tuple[Picture, ...]
     reference: int
+    isos: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,13 +164,15 @@ def _aligned(bracket: Bracket, view: View, case: Case) -> Frames:
         view.reduced(in_8_bits(warp_region(f.pixels, case.transform_of(f.source.path), view.crop)))
         for f in bracket.frames
     ]
-    return Frames(tuple(pixels), bracket.reference)
+    isos = tuple(frame.source.exposure.iso for frame in bracket.frames)
+    return Frames(tuple(pixels), bracket.reference, isos)
 
 
 def _cut_out(bracket: Bracket, view: View) -> Frames:
     """Frames that lie on the reference already."""
     pixels = [in_8_bits(view.cut(f.pixels, str(f.source.path))) for f in bracket.frames]
-    return Frames(tuple(pixels), bracket.reference)
+    isos = tuple(frame.source.exposure.iso for frame in bracket.frames)
+    return Frames(tuple(pixels), bracket.reference, isos)
 
 
 def _mask(path: Path | None, view: View) -> NDArray[np.bool_] | None:
