@@ -65,7 +65,10 @@ def test_it_is_recorded_once_and_replayed(network, frames):
     plain = ResidentFuser(backend)
     for bracket in (frames, frames[::-1], frames):
         assert np.array_equal(fuser.fuse_arrays(bracket), plain.fuse_arrays(bracket))
-    assert len(replays) == 3
+    out = np.zeros_like(frames[0])
+    assert fuser.fuse_arrays(frames, out=out) is out
+    assert np.array_equal(out, plain.fuse_arrays(frames))
+    assert len(replays) == 4
     assert len(fuser.graphs.recorded) == 1
 
 

@@ -21,7 +21,7 @@ from mefuse.cache import AttentionCache, Bits
 from mefuse.errors import InputError, ResultError
 from mefuse.gpu import trust
 from mefuse.gpu.graphs import Graphs, graphs_of
-from mefuse.gpu.streams import Conveyor, lanes_of
+from mefuse.gpu.streams import Conveyor, copied, lanes_of
 from mefuse.grid import BANDS, Maps, everything
 from mefuse.models.ipl_config import Region
 from mefuse.slices import GRID_PX
@@ -73,21 +73,31 @@ class ResidentFuser:
         return fused
 
     @torch.inference_mode()
-    def fuse_arrays(self, frames: Sequence[NDArray[Any]], *, depth: int = 8) -> NDArray[Any]:
+    def fuse_arrays(
+        self,
+        frames: Sequence[NDArray[Any]],
+        *,
+        depth: int = 8,
+        out: NDArray[Any] | None = None,
+    ) -> NDArray[Any]:
         """The same from host memory to host memory.
 
         Args:
             frames: (H, W, 3) uint8 or uint16 each, darkest first.
             depth: 8 or 16 bits of the result.
+            out: (H, W, 3) of that depth, to be filled and given back: new memory takes as long as
+                the way from the device. None: a new array.
 
         Raises:
             InputError: as `fuse`.
             ResultError: not even float32 gave numbers.
         """
-        fused = np.empty(frames[0].shape, np.uint8 if depth == 8 else np.uint16)
+        fused = out
+        if fused is None:
+            fused = np.empty(frames[0].shape, np.uint8 if depth == 8 else np.uint16)
         self._conveyor.forget()
         pixels, went_well = self.fuse(self._conveyor.upload(frames), depth=depth)
-        self._conveyor.download(pixels, partial(np.copyto, fused))
+        self._conveyor.download(pixels, partial(copied, target=fused))
         self._conveyor.flush()
         self._conveyor.told()
         if bool(went_well):
@@ -95,7 +105,8 @@ class ResidentFuser:
         deeper = self._backend.in_float32()
         if deeper is None:
             raise ResultError("the network gave no numbers for these frames; try --model mertens")
-        return ResidentFuser(deeper, cache_bits=self._cache_bits).fuse_arrays(frames, depth=depth)
+        again = ResidentFuser(deeper, cache_bits=self._cache_bits)
+        return again.fuse_arrays(frames, depth=depth, out=fused)
 
     def _fuse(self, frames: Tensor, *, depth: int) -> tuple[Tensor, Tensor]:
         """All steps, one after the other; see `stream.NetworkFuser.fuse`."""

@@ -182,6 +182,7 @@ class NetworkFuser:
         wide = list(even_slices_of(*whole, max(size, min(size * DECODE_FACTOR, DECODE_PX))))
         run = _Run(SliceWork(self.device, size), on_slice, 2 * len(slices) + len(wide))
         cache: AttentionCache[Array] = AttentionCache(bits=self._cache_bits)
+        self._backend.spans()  # of a picture that failed
         self._prefill(bracket, cache)
         seen = self._glimpse(bracket, slices, run)
         bracket.rest()
