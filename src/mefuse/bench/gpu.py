@@ -103,19 +103,22 @@ def _resident(
     """A picture on the device: time, the floor by bytes, and the memory of the device."""
     clock.forget_peak()
     frames = clock.there(bracket_of(asked.count, *asked.size))
-    fuser = ResidentFuser(backend)
-    found = clock.milliseconds(lambda: fuser.fuse(frames), asked.repeats)
     given, pixels = frames.numel(), frames[0].numel()
     # Every frame is read to decide and once more to be blended; what is decided is small.
     floor_ms = 1000 * (2 * given + pixels) / bytes_per_s
-    yield {
-        "name": "on the device", "size": asked.size, "frames": asked.count, **found,
-        "floor_ms": floor_ms, "over_floor": found["ms"] / floor_ms,
-        "pictures_per_s": 1000 / found["ms"], "graphs": len(fuser.graphs.recorded),
-        "not_recorded": list(fuser.graphs.failed.values()),
-        "bar_ms": BAR_MS, "passed": found["ms"] <= BAR_MS,
-    }  # fmt: skip
-    yield _memory("memory on the device", clock, BAR_BYTES)
+    for compiled in (False, True) if clock.is_gpu else (False,):
+        fuser = ResidentFuser(backend, compiled=compiled)
+        found = clock.milliseconds(partial(fuser.fuse, frames), asked.repeats)
+        yield {
+            "name": "on the device, compiled" if compiled else "on the device",
+            "size": asked.size, "frames": asked.count, **found,
+            "floor_ms": floor_ms, "over_floor": found["ms"] / floor_ms,
+            "pictures_per_s": 1000 / found["ms"], "graphs": len(fuser.graphs.recorded),
+            "not_recorded": list(fuser.graphs.failed.values()),
+            "bar_ms": BAR_MS, "passed": found["ms"] <= BAR_MS,
+        }  # fmt: skip
+        if not compiled:
+            yield _memory("memory on the device", clock, BAR_BYTES)
 
 
 def _variants(network: torch.nn.Module, asked: Asked, clock: Clock) -> Iterator[Record]:

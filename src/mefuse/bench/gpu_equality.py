@@ -102,6 +102,9 @@ def _pictures(network: torch.nn.Module, device: str, size: Size) -> Iterator[Rec
     yield _unwaiting(network, device, frames)
     plain = TorchBackend(network, device=device, kernels=False)
     yield _against("half precision, plain torch", ResidentFuser(plain).fuse_arrays(frames), first)
+    if device != "cpu":
+        joined = ResidentFuser(half, compiled=True).fuse_arrays(frames)
+        yield _against("half precision, compiled", joined, first)
     others = [whole.fuse_arrays(frames) for _ in range(4)]
     others += [ResidentFuser(half, graphs=Graphs(None)).fuse_arrays(frames)]
     same = all(np.array_equal(first, other) for other in others)
