@@ -120,8 +120,9 @@ MAY_IMPORT = {
     "contact": "align aligned bracket clock depth discover errors exposure finish frames fuse "
     "ghosts models read reduced settings words write",
     "bench": "align aligned bands batch cache colour coverage depth device discover errors "
-    "evaluate exposure finish frames fuse gamut grid group host landing memory metrics models plan "
-    "profiles read report series settings slices stream synth train transforms warp weights write",
+    "evaluate exposure finish frames fuse gamut gpu grid group host landing memory metrics models "
+    "plan profiles read report resident series settings slices stream synth torch_backend train "
+    "transforms trust warp weights write",
     "evaluate": "aligned coverage device discover errors finish frames metrics models read "
     "settings slices stream warp weights",
     "cli": "batch bench cluster contact device errors evaluate fuse gallery group models native "

@@ -47,6 +47,25 @@ def test_it_is_the_streamed_picture(network, frames, depth):
     assert np.abs(fused - wanted).max() <= (1 if depth == 8 else 40)
 
 
+def test_what_is_compiled_is_all_that_the_network_decides(monkeypatch, network, frames):
+    """The compiler is tried on a GPU; here, that it gets one function of tensors and no more."""
+    given = []
+
+    def compiled(work, *, dynamic, fullgraph):
+        assert fullgraph
+        assert not dynamic
+        return lambda *arguments: given.append(arguments) or work(*arguments)
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    backend = TorchBackend(network, device="cpu")
+    fuser = ResidentFuser(backend, compiled=True)
+    assert np.array_equal(fuser.fuse_arrays(frames), ResidentFuser(backend).fuse_arrays(frames))
+    ((shown, seen, step),) = given
+    assert shown.luma.shape[-1] == 512 // 8
+    assert seen.luma.shape[-2:] == (320 // 8, 576 // 8)
+    assert step == 1 / 255
+
+
 def test_it_is_recorded_once_and_replayed(network, frames):
     replays = []
 
@@ -65,7 +84,10 @@ def test_it_is_recorded_once_and_replayed(network, frames):
     plain = ResidentFuser(backend)
     for bracket in (frames, frames[::-1], frames):
         assert np.array_equal(fuser.fuse_arrays(bracket), plain.fuse_arrays(bracket))
-    assert len(replays) == 3
+    out = np.zeros_like(frames[0])
+    assert fuser.fuse_arrays(frames, out=out) is out
+    assert np.array_equal(out, plain.fuse_arrays(frames))
+    assert len(replays) == 4
     assert len(fuser.graphs.recorded) == 1
 
 

@@ -138,6 +138,26 @@ def test_the_cpu_takes_over_only_where_the_device_was_left_to_mefuse(
     assert not (tmp_path / "b.png").exists()
 
 
+class FullOfGrids(FullGpu):
+    """A fuser whose device has no room for what is not cut into slices."""
+
+    def fuse(self, *_: Any, **__: Any) -> Any:
+        raise OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+
+def test_a_lack_of_memory_outside_slices_is_told_too(
+    hand_held: HandHeld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = fuse.load_model
+    monkeypatch.setattr(
+        fuse, "load_model", lambda s: load(s) if s.device == "cpu" else FullOfGrids()
+    )
+    report = fuse_files(hand_held.names, tmp_path / "a.png")
+    assert "cuda:0: out of memory for this bracket, fused on the CPU" in report.warnings
+    with pytest.raises(DeviceError, match="cuda:0: out of memory; close other programs or fuse"):
+        fuse_files(hand_held.names, tmp_path / "b.png", settings=FuseSettings(device="cuda"))
+
+
 def test_a_timeline_has_steps_and_slices(hand_held: HandHeld, tmp_path: Path) -> None:
     report = fuse_files(hand_held.names, tmp_path / "a.png", settings=FuseSettings(slice_size=128))
     steps = [entry.step for entry in report.timeline if entry.worker is None]

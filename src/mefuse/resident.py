@@ -21,8 +21,8 @@ from mefuse.cache import AttentionCache, Bits
 from mefuse.errors import InputError, ResultError
 from mefuse.gpu import trust
 from mefuse.gpu.graphs import Graphs, graphs_of
-from mefuse.gpu.streams import Conveyor, lanes_of
-from mefuse.grid import BANDS, Maps, everything
+from mefuse.gpu.streams import Conveyor, copied, lanes_of
+from mefuse.grid import BANDS, Glimpse, Maps, everything
 from mefuse.models.ipl_config import Region
 from mefuse.slices import GRID_PX
 from mefuse.stream import PREFILL_MULTIPLE_PX, PREFILL_PX
@@ -36,16 +36,26 @@ class ResidentFuser:
         backend: the network on its device.
         cache_bits: 8 or 4, or 32 for a cache that is not compressed.
         graphs: how work is recorded; None: on a GPU, the last size that came.
+        compiled: whether torch.compile joins the network's hundreds of small steps into fewer; the
+            first picture of a size then waits for the compiler, a minute or so.
     """
 
     def __init__(
-        self, backend: TorchBackend, *, cache_bits: Bits = 8, graphs: Graphs | None = None
+        self,
+        backend: TorchBackend,
+        *,
+        cache_bits: Bits = 8,
+        graphs: Graphs | None = None,
+        compiled: bool = False,
     ) -> None:
         self._backend = backend
         self._cache_bits: Bits = cache_bits
         device = torch.device(backend.device)
         self.graphs = graphs or graphs_of(device, seen_before=0, most=1)
         self._conveyor = Conveyor(lanes_of(device))
+        self._decide_with = self._decide
+        if compiled:
+            self._decide_with = torch.compile(self._decide, dynamic=False, fullgraph=True)
 
     @torch.inference_mode()
     def fuse(self, frames: Tensor, *, depth: int = 8) -> tuple[Tensor, Tensor]:
@@ -73,21 +83,31 @@ class ResidentFuser:
         return fused
 
     @torch.inference_mode()
-    def fuse_arrays(self, frames: Sequence[NDArray[Any]], *, depth: int = 8) -> NDArray[Any]:
+    def fuse_arrays(
+        self,
+        frames: Sequence[NDArray[Any]],
+        *,
+        depth: int = 8,
+        out: NDArray[Any] | None = None,
+    ) -> NDArray[Any]:
         """The same from host memory to host memory.
 
         Args:
             frames: (H, W, 3) uint8 or uint16 each, darkest first.
             depth: 8 or 16 bits of the result.
+            out: (H, W, 3) of that depth, to be filled and given back: new memory takes as long as
+                the way from the device. None: a new array.
 
         Raises:
             InputError: as `fuse`.
             ResultError: not even float32 gave numbers.
         """
-        fused = np.empty(frames[0].shape, np.uint8 if depth == 8 else np.uint16)
+        fused = out
+        if fused is None:
+            fused = np.empty(frames[0].shape, np.uint8 if depth == 8 else np.uint16)
         self._conveyor.forget()
         pixels, went_well = self.fuse(self._conveyor.upload(frames), depth=depth)
-        self._conveyor.download(pixels, partial(np.copyto, fused))
+        self._conveyor.download(pixels, partial(copied, target=fused))
         self._conveyor.flush()
         self._conveyor.told()
         if bool(went_well):
@@ -95,41 +115,38 @@ class ResidentFuser:
         deeper = self._backend.in_float32()
         if deeper is None:
             raise ResultError("the network gave no numbers for these frames; try --model mertens")
-        return ResidentFuser(deeper, cache_bits=self._cache_bits).fuse_arrays(frames, depth=depth)
+        again = ResidentFuser(deeper, cache_bits=self._cache_bits)
+        return again.fuse_arrays(frames, depth=depth, out=fused)
 
     def _fuse(self, frames: Tensor, *, depth: int) -> tuple[Tensor, Tensor]:
         """All steps, one after the other; see `stream.NetworkFuser.fuse`."""
+        height, width = frames.shape[1:3]
+        small = small_size(height, width, longest_px=PREFILL_PX, multiple_px=PREFILL_MULTIPLE_PX)
+        work = self._backend.work_on(frames)
+        shown = work.glimpse(work.take(work.reduce(frames, *small)))
+        taken = work.take(_padded(frames))
+        step = 1 / torch.iinfo(frames.dtype).max
+        coarse, maps = self._decide_with(shown, work.glimpse(taken), step)
+        pixels = work.blend(taken, coarse, maps, depth=depth)
+        parts = (coarse, maps.logits, maps.gains)
+        went_well = torch.stack([torch.isfinite(part).all() for part in parts]).all()
+        return pixels[:height, :width].contiguous(), went_well
+
+    def _decide(
+        self, shown: Glimpse[Tensor], seen: Glimpse[Tensor], step: float
+    ) -> tuple[Tensor, Maps[Tensor]]:
+        """The coarse bands and the maps, from the bracket small and the whole picture's glimpse."""
         backend = self._backend
-        cache = self._prefilled(frames)
-        padded = _padded(frames)
-        work = backend.work_on(padded)
-        taken = work.take(padded)
-        seen = work.glimpse(taken)
+        cache: AttentionCache[Tensor] = AttentionCache(bits=self._cache_bits)
+        energies = backend.build_pyramid(shown.luma).within(everything(shown.luma))
+        backend.prefill(shown, energies, cache)
         pyramid, grid = backend.build_pyramid(seen.luma), everything(seen.luma)
         region = Region.whole(seen.luma.shape[-2] // 2, seen.luma.shape[-1] // 2)
         found = backend.decode(seen, pyramid.within(grid), region, cache)
         maps = Maps(found.logits.float(), found.gains.float())
-        step = 1 / torch.iinfo(frames.dtype).max
         added = trust.log_weights(seen.luma[0], seen.energies[0, :, 0], rounding=step)
         maps.logits[0, :, BANDS + 1] += added
-        coarse = backend.blend_coarse(pyramid, maps)
-        pixels = work.blend(taken, coarse, maps, depth=depth)
-        parts = (coarse, maps.logits, maps.gains)
-        went_well = torch.stack([torch.isfinite(part).all() for part in parts]).all()
-        height, width = frames.shape[1:3]
-        return pixels[:height, :width].contiguous(), went_well
-
-    def _prefilled(self, frames: Tensor) -> AttentionCache[Tensor]:
-        """The cache, once the network has seen the whole bracket, small."""
-        cache: AttentionCache[Tensor] = AttentionCache(bits=self._cache_bits)
-        height, width = small_size(
-            *frames.shape[1:3], longest_px=PREFILL_PX, multiple_px=PREFILL_MULTIPLE_PX
-        )
-        work = self._backend.work_on(frames)
-        seen = work.glimpse(work.take(work.reduce(frames, height, width)))
-        energies = self._backend.build_pyramid(seen.luma).within(everything(seen.luma))
-        self._backend.prefill(seen, energies, cache)
-        return cache
+        return backend.blend_coarse(pyramid, maps), maps
 
 
 def _padded(frames: Tensor) -> Tensor:

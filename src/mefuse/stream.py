@@ -183,6 +183,7 @@ class NetworkFuser:
         total = 2 * len(slices) + len(wide)
         run = _Run(SliceWork(self.device, size), on_slice, total, icc=bracket.icc)
         cache: AttentionCache[Array] = AttentionCache(bits=self._cache_bits)
+        self._backend.spans()  # of a picture that failed
         self._prefill(bracket, cache)
         seen = self._glimpse(bracket, slices, run)
         bracket.rest()

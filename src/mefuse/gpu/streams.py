@@ -80,11 +80,13 @@ class CudaLanes:
 
     def wait(self, lane: str, event: Event) -> None:
         """Has a lane wait for an event."""
+        assert isinstance(event, torch.cuda.Event)
         self._streams[lane].wait_event(event)
 
     def seconds(self, event: Event) -> float:
         """When an event was."""
-        return self._start_s + self._start.elapsed_time(event) / 1000
+        assert isinstance(event, torch.cuda.Event)
+        return self._start_s + float(self._start.elapsed_time(event)) / 1000
 
     def pinned(self, size: int) -> Tensor:
         """Page-locked host memory."""
@@ -191,7 +193,7 @@ class Conveyor:
         start = self.lanes.mark(UP)
         each = len(room) // len(frames)
         for at, frame in zip(range(0, len(room), each), frames, strict=True):
-            _stage(frame, room[at : at + each])
+            copied(frame, room[at : at + each].numpy().view(dtype).reshape(frame.shape))
             with self.lanes.on(UP):  # while the next frame is staged
                 there[at : at + each].copy_(room[at : at + each], non_blocking=True)
         slot.moved = self.lanes.mark(UP)
@@ -274,12 +276,12 @@ class Conveyor:
             slot.free.synchronize()
         slot.host = slot.device = slot.moved = slot.free = None
         slot.host, slot.device = self.lanes.pinned(size), self.lanes.memory(size)
+        slot.free = self.lanes.mark(COMPUTE)  # which may still be at what was there before
 
 
-def _stage(frame: NDArray[Any], room: Tensor) -> None:
-    """Copies a frame's bytes; by torch, which has all cores do it, where it may have the array."""
-    if frame.flags.writeable and min(frame.strides) >= 0:
-        place = room.view(_TYPES[frame.dtype.itemsize]).view(frame.shape)
-        place.copy_(torch.from_numpy(frame))
+def copied(source: NDArray[Any], target: NDArray[Any]) -> None:
+    """Copies an array into another; by torch, which has all cores do it, where it takes them."""
+    if source.flags.writeable and min(source.strides) >= 0:
+        torch.from_numpy(target).copy_(torch.from_numpy(source))
     else:
-        np.copyto(room.numpy().view(frame.dtype).reshape(frame.shape), frame)
+        np.copyto(target, source)
