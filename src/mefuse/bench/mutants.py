@@ -68,6 +68,20 @@ MUTANTS = (
         ("tests/test_overflow.py",),
     ),
     Mutant(
+        "a frame that changed while it was read is fused",
+        "unchanged.py",
+        "if (now.bytes, now.mtime_ns) != (known.bytes, known.mtime_ns):",
+        "if False:",
+        ("tests/test_unchanged.py", "-k", "stamps or memory"),
+    ),
+    Mutant(
+        "a JPEG that is damaged inside is read without a word",
+        "decode.py",
+        "() if found.is_sound else (damage,)",
+        "()",
+        ("tests/test_jpeg.py", "-k", "lost"),
+    ),
+    Mutant(
         "an output is replaced without being asked",
         "landing.py",
         "if path.exists() and not overwrite:",
