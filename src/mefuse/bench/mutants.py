@@ -106,12 +106,17 @@ def lives(mutant: Mutant | None, tests: tuple[str, ...]) -> bool:
             _break(source / "mefuse" / mutant.file, mutant)
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests],
-            cwd=_ROOT, env=os.environ | {"PYTHONPATH": str(source)},
+            cwd=_ROOT, env=_unmeasured() | {"PYTHONPATH": str(source)},
             capture_output=True, text=True, check=False,
         )  # fmt: skip
     if done.returncode not in (0, _TESTS_FAILED):
         raise RuntimeError(f"{' '.join(tests)}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
     return done.returncode == 0
+
+
+def _unmeasured() -> dict[str, str]:
+    """The environment without what has coverage measured: not of a copy."""
+    return {name: value for name, value in os.environ.items() if "COVERAGE" not in name}
 
 
 def _break(file: Path, mutant: Mutant) -> None:
