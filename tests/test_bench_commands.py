@@ -78,7 +78,7 @@ def test_series_match_better_than_brackets_alone(
     means = {line["kind"]: line for line in lines if "scenes" in line}
     assert means["white"]["series"]["colour"] < means["white"]["alone"]["colour"]
     assert means["still"]["series"]["luma"] <= means["still"]["alone"]["luma"] + 0.01
-    (hdr / "place.hdr").rename(hdr / "place.png")
+    (hdr / "place.hdr").rename(hdr / "place.exr")
     with pytest.raises(InputError, match=r"no \.hdr in it"):
         run(series.main, hdr)
 
