@@ -284,7 +284,8 @@ def test_a_missing_system_library_names_the_package(hand_held: HandHeld, tmp_pat
 
 def test_info_for_programs_and_people() -> None:
     found = json.loads(invoke("info", "--json").stdout)
-    assert set(found) == {"versions", "devices", "models"}
+    assert set(found) == {"versions", "kernels", "devices", "models"}
+    assert found["kernels"] in ("compiled", "absent")
     assert {"mefuse", "python", "torch", "opencv", "rawpy", "numpy"} <= set(found["versions"])
     assert found["devices"][0]["name"] == "cpu"
     assert [model["name"] for model in found["models"]] == ["ipl", "deepfuse", "lcndr", "mertens"]

@@ -277,7 +277,9 @@ def _check_tiff(page: tifffile.TiffPage, name: str, *, file_bytes: int) -> None:
         raise ReadError(f"{name}: holds {page.bitspersample}-bit {kind} pixels; {_SAVE_AS}")
     photometric = int(page.photometric)
     if photometric not in (_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _YCBCR):
-        raise ReadError(f"{name}: is a {page.photometric.name} TIFF; {_SAVE_AS}")
+        from tifffile import PHOTOMETRIC
+
+        raise ReadError(f"{name}: is a {PHOTOMETRIC(photometric).name} TIFF; {_SAVE_AS}")
     samples = page.samplesperpixel - len(page.extrasamples)
     subsampled = photometric == _YCBCR and page.compression in _LARGEST_GROWTH
     if page.imagedepth != 1 or samples != (3 if photometric in (_RGB, _YCBCR) else 1) or subsampled:

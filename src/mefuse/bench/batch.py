@@ -60,11 +60,16 @@ def draw(folder: Path, *, count: int, size: tuple[int, int], drawn: int = 6) -> 
 
 
 def throughput(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Seconds of single calls over seconds of a batch; the calls half before it and half after."""
+    """Seconds of single calls over seconds of a batch; the calls half before it and half after.
+
+    `further_s` is what each bracket after the first adds: the batch less one of a single bracket.
+    """
     plan = draw(folder, count=options.count, size=options.size, drawn=options.drawn)
     brackets = [item["frames"] for item in json.loads(plan.read_text())["brackets"]]
     half = len(brackets) // 2
     single = _single_calls(brackets[:half], folder, options)
+    first = draw(folder / "first", count=1, size=options.size)
+    batch_of_one = _timed(_batch(first, folder / "batch of one", options))
     batch = _timed(_batch(plan, folder / "batch", options))
     single += _single_calls(brackets[half:], folder, options)
     records = read_manifest(folder / "batch")
@@ -73,6 +78,7 @@ def throughput(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "single_s": round(sum(single), 2),
         "single_median_s": round(statistics.median(single), 2),
         "batch_s": round(batch, 2),
+        "further_s": round((batch - batch_of_one) / max(len(brackets) - 1, 1), 3),
         "ratio": round(sum(single) / batch, 3),
         "batch_peak_bytes": max(record.content["peak_memory_bytes"] for record in records),
     }
