@@ -297,7 +297,7 @@ class IPL:
         x, share = self._features_to_cells(features, prior, region, cache, prefill=False)
         logits = np.empty((len(x), LOGITS, *prior.shape[1:]), np.float32)
         gains = np.empty((BANDS, *prior.shape[1:]), np.float32)
-        limits = np.float32(LIMITS)[:, np.newaxis, np.newaxis]
+        limits = np.array(LIMITS, np.float32)[:, np.newaxis, np.newaxis]
         for rows in row_blocks(region.height, region.width):
             fine = slice(2 * rows.start, 2 * rows.stop)
             for frame, own, target in zip(x[:, rows], prior[:, fine], logits, strict=True):
