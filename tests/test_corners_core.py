@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,15 @@ def test_memory_where_the_system_tells_less(
     assert memory.available_memory_bytes() is None
 
 
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Signals as a program in the foreground hears them; in the background SIGINT is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
 def test_a_second_signal_interrupts_at_once() -> None:
     with stopping() as stop, stop.deferred():
         signal.raise_signal(signal.SIGTERM)

@@ -266,7 +266,8 @@ def test_raw_files_are_developed_into_wide_colours(tmp_path: Path, profile: Any)
     fusion = pipeline.Fusion(paths, tmp_path / "fused.tif", settings=settings)
     fusion.read()
     bracket = fusion._bracket
-    assert {frame.metadata.icc for frame in bracket.frames} == {profiles.standard(profile)}
+    curved = profiles.with_curve(profiles.standard(profile), "srgb")
+    assert {frame.metadata.icc for frame in bracket.frames} == {curved}
     assert not bracket.warnings
     report = fuse_files(paths, tmp_path / "fused.tif", settings=settings)
     assert report.profile == profiles.description(profiles.standard(profile))
