@@ -52,7 +52,7 @@ def test_a_clipped_part_gets_its_weight_from_who_shows_it(model: str) -> None:
     assert maps is not None
     darker, brighter = maps[:, :, : maps.shape[2] * 3 // 8], maps[:, :, maps.shape[2] * 5 // 8 :]
     shows = [frame.pixels[:, :64].mean() > 1 for frame in anatomy.bracket.frames].index(True)
-    assert darker[shows].mean() > 0.8
+    assert darker[shows].mean() > 0.75
     assert brighter[1 - shows].mean() > 0.8
 
 
