@@ -5,7 +5,7 @@
  */
 #include "frames.h"
 
-/* The constants of `grid.py` and `gamut.py`, in the order of `kernels.RULES`. */
+/* The constants of `grid.py` and `gamut.py`, in the order of `native.blend.RULES`. */
 typedef struct {
     float luma[3];
     float energy_floor, chroma_floor;
@@ -329,7 +329,7 @@ EXPORT int mefuse_blend(int count, int height, int width, const unsigned char *c
                         ptrdiff_t coarse_row, const Grid *logits, const Grid *chroma,
                         const Grid *gains, const Rules *rules, unsigned char *out,
                         ptrdiff_t out_bytes, int depth) {
-    Arena arena = {.count = 0};
+    Arena arena = {.last = NULL};
     Blend blend = {.count = count, .height = height, .width = width, .rules = *rules,
                    .logits = *logits, .gains = *gains, .out = out, .out_bytes = out_bytes,
                    .depth = depth};
@@ -358,7 +358,7 @@ EXPORT int mefuse_blend(int count, int height, int width, const unsigned char *c
 EXPORT int mefuse_glimpse(int height, int width, const unsigned char *pixels, ptrdiff_t row_bytes,
                           int sample_bytes, const Rules *rules, float *colour, float *luma,
                           float *energies) {
-    Arena arena = {.count = 0};
+    Arena arena = {.last = NULL};
     Frame frame = {.pixels = pixels, .row_bytes = row_bytes, .sample_bytes = sample_bytes};
     frame_open(&frame, &arena, height, width, rules->luma);
     float *sums = scratch_row(&arena, width), *energy = scratch_row(&arena, width);

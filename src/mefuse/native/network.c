@@ -74,7 +74,7 @@ static void gelu(float *restrict x, int count, const float *curve) {
 EXPORT int mefuse_attend(int height, int channels, int width, int keys, int tokens, const float *x,
                          const float *query, const float *places, const float *key,
                          const float *value, float *context) {
-    Arena arena = {.count = 0};
+    Arena arena = {.last = NULL};
     int half = width / 2, step = padded(half);
     float *mean = arena_take(&arena, sizeof(float) * (size_t)(channels * step));
     float *queries = arena_take(&arena, sizeof(float) * (size_t)(keys * step));
@@ -82,9 +82,10 @@ EXPORT int mefuse_attend(int height, int channels, int width, int keys, int toke
     float *seen = arena_take(&arena, sizeof(float) * (size_t)(channels * step));
     float *most = arena_take(&arena, sizeof(float) * (size_t)step);
     float *sums = arena_take(&arena, sizeof(float) * (size_t)step);
-    float *none = arena_take(&arena, sizeof(float) * (size_t)(tokens + channels));
+    size_t most_rows = (size_t)(tokens + channels + keys); /* of any product */
+    float *none = arena_take(&arena, sizeof(float) * most_rows);
     if (!arena.failed) {
-        memset(none, 0, sizeof(float) * (size_t)(tokens + channels));
+        memset(none, 0, sizeof(float) * most_rows);
         memset(mean, 0, sizeof(float) * (size_t)(channels * step));
         memset(queries, 0, sizeof(float) * (size_t)(keys * step));
     }
@@ -268,7 +269,7 @@ static void integrate_row(const Block *block, Room *room, int y) {
 
 /* All of a block but its attention, which is in `context`; changes `x`. */
 EXPORT int mefuse_integrate(const Block *block) {
-    Arena arena = {.count = 0};
+    Arena arena = {.last = NULL};
     Room room = {.step = padded(block->width + 1)}; /* one zero behind the row */
     size_t lines = (size_t)(block->channels * room.step), all = lines * (size_t)block->frames;
     for (int k = 0; k < 3; k++)

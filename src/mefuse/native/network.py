@@ -69,8 +69,9 @@ def attend(x: Float32, query: Float32, places: Float32, key: Float32, value: Flo
     kernels = library.load()
     assert kernels is not None
     height, channels, width = x.shape
+    assert height % 2 == width % 2 == 0
     context = np.empty((height // 2, channels, width // 2), np.float32)
-    arrays = [np.ascontiguousarray(array) for array in (x, query, places, key, value)]
+    arrays = [np.ascontiguousarray(a, np.float32) for a in (x, query, places, key, value)]
     failed = kernels.mefuse_attend(
         height, channels, width, *key.shape[::-1],
         *(array.ctypes.data for array in arrays), context.ctypes.data,
@@ -84,8 +85,9 @@ def integrate(block: Block) -> None:
     kernels = library.load()
     assert kernels is not None
     frames, height, channels, width = block.x.shape
-    arrays = [np.ascontiguousarray(array) for array in block.arrays()]
-    assert arrays[0] is block.x
+    assert height % 2 == width % 2 == 0
+    arrays = [np.ascontiguousarray(array, np.float32) for array in block.arrays()]
+    assert arrays[0] is block.x, "x is changed in place"
     sizes = frames, height, channels, width, block.cubes.shape[1]
     told = _Block(*sizes, *(array.ctypes.data for array in arrays))
     check(kernels.mefuse_integrate(ctypes.byref(told)))

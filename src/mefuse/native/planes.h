@@ -22,24 +22,35 @@
 #define FINE 3    /* bands blended here; `grid.FINE` */
 #define GRID 8    /* `grid.GRID` */
 
-/* Memory of one call, freed at once. */
+/* In front of each block of memory: the block before it. Keeps what follows as aligned as it was. */
+typedef union Link {
+    union Link *before;
+    max_align_t aligned;
+} Link;
+
+/* Memory of one call, freed at once; there is no limit to the blocks. */
 typedef struct {
-    void *blocks[512];
-    int count, failed;
+    Link *last;
+    int failed;
 } Arena;
 
 static void *arena_take(Arena *arena, size_t bytes) {
-    void *block = arena->count < 512 ? malloc(bytes) : NULL;
-    if (block == NULL)
+    Link *block = malloc(sizeof(Link) + bytes);
+    if (block == NULL) {
         arena->failed = 1;
-    else
-        arena->blocks[arena->count++] = block;
-    return block;
+        return NULL;
+    }
+    block->before = arena->last;
+    arena->last = block;
+    return block + 1;
 }
 
 static void arena_free(Arena *arena) {
-    while (arena->count > 0)
-        free(arena->blocks[--arena->count]);
+    while (arena->last != NULL) {
+        Link *block = arena->last;
+        arena->last = block->before;
+        free(block);
+    }
 }
 
 static inline int clamped(int at, int count) { return at < 0 ? 0 : at < count ? at : count - 1; }

@@ -153,7 +153,7 @@ EXPORT int mefuse_warp(const unsigned char *pixels, ptrdiff_t row_bytes, int par
                        int part_width, int offset_x, int offset_y, int sample_bytes,
                        const double *matrix, int top, int left, int height, int width,
                        unsigned char *out, ptrdiff_t out_bytes) {
-    Arena arena = {.count = 0};
+    Arena arena = {.last = NULL};
     Source source = {pixels, row_bytes, part_height, part_width};
     Places places;
     places.x = arena_take(&arena, sizeof(int32_t) * (size_t)width);

@@ -26,7 +26,7 @@ def warp(part: Pixels, matrix: Matrix, rect: Rect, *, top: int, left: int) -> Pi
         left: likewise.
     """
     kernels = library.load()
-    if kernels is None or part.ndim != 3 or part.dtype not in (np.uint8, np.uint16):
+    if kernels is None or part.shape[2:] != (3,) or part.dtype not in (np.uint8, np.uint16):
         return None
     part, matrix = with_whole_rows(part), np.ascontiguousarray(matrix, np.float64)
     warped = np.empty((rect.height, rect.width, 3), part.dtype)
