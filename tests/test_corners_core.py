@@ -176,6 +176,9 @@ def test_memory_where_the_system_tells_less(
 
     monkeypatch.setattr(memory, "Path", elsewhere)
     assert memory.available_memory_bytes() == 3_000_000
+    # What is kept of files that were read is given back as soon as it is wanted.
+    (tmp_path / "memory.stat").write_text("anon 400000\ninactive_file 1500000\nactive_file 9\n")
+    assert memory.available_memory_bytes() == 4_500_000
     assert memory.machine_memory_bytes() == 5_000_000
     assert 0.5 < memory.peak_memory_bytes() / told < 4  # by getrusage, with the parent's share
 

@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "report": "slices",
     "bands": "",
     "overview": "",
-    "scratch": "",
+    "scratch": "errors",
     "slicework": "errors memory slices",
     "regions": "errors overview",
     "unchanged": "errors",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,26 @@ def test_a_finished_file_gets_its_name_and_nothing_is_left(tmp_path: Path) -> No
     mask = os.umask(0)
     os.umask(mask)
     assert target.stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no named pipes in folders")
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_is_no_file_is_not_replaced_by_one(tmp_path: Path, overwrite: bool) -> None:
+    device = tmp_path / "device"
+    os.mkfifo(device)
+    with pytest.raises(WriteError, match=r"device: is no regular file; name a file, or - for"):
+        landing.check_target(device, overwrite)
+
+
+def test_the_mask_is_asked_for_by_one_thread_at_a_time(tmp_path: Path) -> None:
+    mask = os.umask(0o027)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            modes = set(pool.map(landing._mode_for, [tmp_path / "new.png"] * 4000))
+        assert modes == {0o640}
+        assert os.umask(0o027) == 0o027
+    finally:
+        os.umask(mask)
 
 
 def test_a_name_that_is_taken_is_kept_unless_asked(tmp_path: Path) -> None:

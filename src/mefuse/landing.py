@@ -12,6 +12,7 @@ import io
 import os
 import re
 import secrets
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,17 +20,21 @@ from typing import BinaryIO
 
 from mefuse.errors import MefuseError, OutputExistsError, WriteError
 
+_asking_mask = threading.Lock()
+
 
 def check_target(path: Path, overwrite: bool) -> None:
     """Checks that a file can be put at `path`, before any work is done.
 
     Raises:
         OutputExistsError: it exists and `overwrite` is False.
-        WriteError: it is a folder, or its folder is missing or not writable.
+        WriteError: it is a folder or a device, or its folder is missing or not writable.
     """
     folder = path.parent
     if path.is_dir():
         raise WriteError(f"{path}: is a folder; name a file in it")
+    if path.exists() and not path.is_file():  # a device would be replaced by a file
+        raise WriteError(f"{path}: is no regular file; name a file, or - for standard output")
     if path.exists() and not overwrite:
         raise OutputExistsError(f"{path}: exists already; choose another name or ask to overwrite")
     if not folder.is_dir():
@@ -178,8 +183,9 @@ def _mode_for(target: Path) -> int:
     """The permissions of the file to be replaced, or what the user's mask gives a new one."""
     if target.exists():
         return target.stat().st_mode & 0o777
-    mask = os.umask(0o077)  # it can only be read by setting it: to the most private, for a moment
-    os.umask(mask)
+    with _asking_mask:  # of two threads that ask at once, one would give the other's back
+        mask = os.umask(0o077)  # it can only be read by setting it: to the most private meanwhile
+        os.umask(mask)
     return 0o666 & ~mask
 
 

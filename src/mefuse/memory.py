@@ -38,8 +38,19 @@ def available_memory_bytes() -> int | None:
     free = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
     limit, used = (Path("/sys/fs/cgroup") / f"memory.{name}" for name in ("max", "current"))
     if limit.exists() and used.exists() and limit.read_text().strip().isdigit():
-        free.append(max(0, int(limit.read_text()) - int(used.read_text())))
+        taken = int(used.read_text()) - _given_back_bytes()
+        free.append(max(0, int(limit.read_text()) - taken))
     return min(free) if free else None
+
+
+def _given_back_bytes() -> int:
+    """What a container holds of files only as long as nobody wants the memory.
+
+    It counts as used, and after large files were read it fills what is left of the limit.
+    """
+    told = Path("/sys/fs/cgroup") / "memory.stat"
+    lines = told.read_text().splitlines() if told.exists() else []
+    return sum(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
 
 
 def machine_memory_bytes() -> int | None:

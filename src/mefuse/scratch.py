@@ -7,13 +7,17 @@ what is needed again is read from the file, or from what the system still holds 
 
 from __future__ import annotations
 
+import errno
 import math
 import mmap
+import os
 import tempfile
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mefuse.errors import WriteError
 
 IN_MEMORY_BYTES = 192 * 2**20  # an array up to this size lies in memory; of 130 MP and 3 frames
 
@@ -25,12 +29,16 @@ class Scratch:
         self._mapped: list[mmap.mmap] = []
 
     def empty(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
-        """An array to be filled."""
+        """An array to be filled.
+
+        Raises:
+            WriteError: the folder of temporary files has no room for it.
+        """
         size = math.prod(shape) * 4
         if size <= IN_MEMORY_BYTES:
             return np.empty(shape, np.float32)
         with tempfile.TemporaryFile(prefix="mefuse-") as file:
-            file.truncate(size)
+            _reserve(file, size)
             mapped = mmap.mmap(file.fileno(), size)  # the mapping keeps the file
         self._mapped.append(mapped)
         return np.frombuffer(mapped, np.float32).reshape(shape)
@@ -41,3 +49,17 @@ class Scratch:
         if release is not None:
             for mapped in self._mapped:
                 mapped.madvise(release)
+
+
+def _reserve(file: BinaryIO, size: int) -> None:
+    """Makes an empty file that large, with room on the disk: a full one would kill who writes."""
+    try:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as err:
+        if err.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise WriteError(
+                f"{tempfile.gettempdir()}: no room for {size >> 20} MiB of temporary data; "
+                "make room, or set TMPDIR to a folder on another disk"
+            ) from err
+    file.truncate(size)  # where room cannot be reserved
