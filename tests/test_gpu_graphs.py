@@ -67,6 +67,15 @@ def test_the_one_not_used_for_longest_goes():
     assert [key[1][0] for key in graphs.recorded] == [(1,), (2,)]
 
 
+def test_work_that_went_is_recorded_again_only_when_it_has_come_often():
+    recorder = Recorder()
+    graphs = Graphs(recorder, seen_before=2, most=2)
+    for _ in range(6):
+        for size in (1, 2, 3):
+            graphs.run("sum", _sum, _pair(size))
+    assert recorder.recorded == 4  # each of the three once, and the first again
+
+
 def test_what_cannot_be_recorded_is_done_plainly_and_why_is_kept():
     graphs = Graphs(Recorder(RuntimeError("operation not permitted\nlong story")), seen_before=0)
     for _ in range(3):

@@ -8,6 +8,8 @@ Source: ISO/IEC 18181-1: annex B.2 (U32), D.2 (size), D.3 (image metadata), E.2 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 _SIGNATURE = b"\xff\x0a"
 _HEADER_BYTES = 256  # more than the bundles up to the colours can take
 LINEAR = 8  # transfer of ITU-T H.273
@@ -53,12 +55,7 @@ def colours(codestream: bytes) -> tuple[int, int] | None:
     Args:
         codestream: from its signature on; its first few bytes are enough.
     """
-    if not codestream.startswith(_SIGNATURE):
-        return None
-    try:
-        return _colours(_Bits(codestream[2:_HEADER_BYTES]))
-    except ValueError:
-        return None
+    return _read(_colours, codestream)
 
 
 def _colours(bits: _Bits) -> tuple[int, int] | None:
@@ -102,10 +99,17 @@ def size(codestream: bytes) -> tuple[int, int] | None:
     Args:
         codestream: from its signature on; its first few bytes are enough.
     """
+    return _read(_size, codestream)
+
+
+def _read(
+    part: Callable[[_Bits], tuple[int, int] | None], codestream: bytes
+) -> tuple[int, int] | None:
+    """What a part of the header tells; None where it is cut off, or of another kind of file."""
     if not codestream.startswith(_SIGNATURE):
         return None
     try:
-        return _size(_Bits(codestream[2:_HEADER_BYTES]))
+        return part(_Bits(codestream[2:_HEADER_BYTES]))
     except ValueError:
         return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Literal, TypeVar, get_args
 
 import click
@@ -238,13 +239,8 @@ def fusing_options(command: Command) -> Command:
 def fuse_settings(options: dict[str, Any], *, reference: int | None) -> FuseSettings:
     """The options of `fusing_options` and `overwrite_option` as the library takes them."""
     depths: dict[str | None, Depth | None] = {None: None, "8": 8, "10": 10, "12": 12, "16": 16}
-    return FuseSettings(
-        model=options["model"],
-        reference=reference,
-        align=options["align"],
-        crop=not options["no_crop"],
-        ghost=options["ghost"],
-        device=options["device"],
+    return replace(
+        deciding_settings(options, reference=reference),
         slice_size=options["slice_size"],
         depth=depths[options["depth"]],
         format=options["format_"],
@@ -252,7 +248,6 @@ def fuse_settings(options: dict[str, Any], *, reference: int | None) -> FuseSett
         compression=options["compression"],
         output_profile=options["output_profile"],
         strip=options["strip"],
-        overwrite=options["overwrite"],
         max_megapixels=options["max_megapixels"],
         strict=options["strict"],
         raw=RawSettings(
@@ -260,7 +255,6 @@ def fuse_settings(options: dict[str, Any], *, reference: int | None) -> FuseSett
             demosaic=options["demosaic"],
             half_size=options["half_size"],
         ),
-        look=_look_settings(options),
     )
 
 
@@ -281,16 +275,12 @@ def deciding_settings(options: dict[str, Any], *, reference: int | None) -> Fuse
         ghost=options["ghost"],
         device=options["device"],
         overwrite=options["overwrite"],
-        look=_look_settings(options),
-    )
-
-
-def _look_settings(options: dict[str, Any]) -> LookSettings:
-    return LookSettings(
-        preset=options["look"],
-        exposure_ev=options["exposure"],
-        contrast=options["contrast"],
-        saturation=options["saturation"],
+        look=LookSettings(
+            preset=options["look"],
+            exposure_ev=options["exposure"],
+            contrast=options["contrast"],
+            saturation=options["saturation"],
+        ),
     )
 
 

@@ -87,7 +87,8 @@ class Graphs:
         """The graph of some work; None where it cannot be recorded."""
         assert self._capture is not None
         while len(self._recorded) >= self._most:
-            self._recorded.popitem(last=False)
+            oldest, _ = self._recorded.popitem(last=False)
+            self._seen[oldest] = 0  # else shapes that come in turn are recorded each time
         places = tuple(torch.empty_like(tensor).copy_(tensor) for tensor in inputs)
         try:
             result, replay = self._capture(lambda: work(*places))

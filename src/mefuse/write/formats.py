@@ -120,7 +120,7 @@ def check_compression(form: OutputFormat, compression: Compression, *, name: str
     title = FORMATS[form.name].title
     if offered:
         raise FormatError(f"{name}: {title} has no {compression}; use {', '.join(offered)}")
-    raise FormatError(f"{name}: compression is for PNG and TIFF, {title} goes by the quality")
+    raise FormatError(f"{name}: compression is for PNG and TIFF, {title} has none; leave it out")
 
 
 def writable() -> str:
