@@ -300,4 +300,7 @@ def test_no_command_shows_how_to_use_it() -> None:
     assert done.exit_code == 2
     assert "mefuse fuse IMG_1.jpg" in done.stderr
     assert invoke("nonsense").exit_code == 2
+    forgotten = invoke("IMG_1.jpg", "IMG_2.jpg", "-o", "fused.png")
+    assert forgotten.exit_code == 2
+    assert "To fuse files: mefuse fuse FRAMES... -o OUT" in forgotten.stderr
     assert invoke("--version").stdout.startswith("mefuse ")

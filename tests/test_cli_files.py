@@ -279,7 +279,7 @@ def test_maps_of_what_was_decided(hand_held: HandHeld, tmp_path: Path) -> None:
     assert np.abs(total - 255).max() <= 3
     done = run(*hand_held.paths, "-o", tmp_path / "b.png", "--save-maps", folder)
     assert done.returncode == 1
-    assert b"maps: is not empty; name a new folder or ask to overwrite" in done.stderr
+    assert b"maps: is not empty; name a new folder, or give --overwrite" in done.stderr
 
 
 @pytest.mark.parametrize(

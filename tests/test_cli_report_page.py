@@ -112,7 +112,7 @@ def test_a_page_is_never_replaced_unasked(batch: Batch) -> None:
     before = batch.page.read_bytes()
     refused = run("report", str(batch.folder), "--budget", "0")
     assert refused.returncode == 1
-    assert b"exists already; choose another name or ask to overwrite" in refused.stderr
+    assert b"exists already; choose another name, or give --overwrite" in refused.stderr
     assert batch.page.read_bytes() == before
     done = run("report", str(batch.folder), "--overwrite", "-q")
     assert (done.returncode, done.stderr) == (0, b"")

@@ -100,7 +100,9 @@ def test_not_raw_by_extension(name: str) -> None:
 def test_refuses_what_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(ReadError, match=r"nowhere\.jpg: no such file"):
         discover.find_sources([tmp_path / "nowhere.jpg"])
-    with pytest.raises(ReadError, match="is a folder; name the frames in it"):
+    with pytest.raises(ReadError, match=r"\*\.jpg: no such file; nothing matches this pattern, or"):
+        discover.find_sources([tmp_path / "*.jpg"])
+    with pytest.raises(ReadError, match=r"is a folder; name the frames in it, or .* mefuse batch"):
         discover.find_sources([tmp_path])
     (tmp_path / "empty.jpg").touch()
     with pytest.raises(ReadError, match=r"empty\.jpg: is empty"):

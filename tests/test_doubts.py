@@ -36,6 +36,19 @@ def test_another_scene_is_warned_of(mixed: list[str], tmp_path: Path) -> None:
     assert any("other.png: could not be aligned" in warning for warning in report.warnings)
 
 
+def test_of_several_such_frames_brackets_are_thought_of(
+    mixed: list[str], tmp_path: Path, rng: np.random.Generator
+) -> None:
+    third = cv2.GaussianBlur(rng.random((240, 320, 3)).astype(np.float32), (0, 0), 3.0)
+    path = tmp_path / "third.png"
+    path.write_bytes(encoded((255 * third).astype(np.uint8), ".png"))
+    settings = FuseSettings(model="mertens", reference=1)
+    report = fuse_files([*mixed, path], tmp_path / "fused.png", settings=settings)
+    together, *each = report.warnings
+    assert together.startswith("2 of 4 frames do not fit the reference; if these are several")
+    assert [sum(name in one for one in each) for name in ("other.png", "third.png")] == [1, 1]
+
+
 @pytest.mark.parametrize("align", [True, False])
 def test_strict_refuses_another_scene(mixed: list[str], tmp_path: Path, align: bool) -> None:
     settings = FuseSettings(model="mertens", strict=True, align=align, reference=1)

@@ -7,9 +7,11 @@ import resource
 import subprocess
 import sys
 
+import click
 import pytest
 
 from conftest import HandHeld
+from mefuse.cli import main
 from mefuse.device import cuda_count
 
 HEAVY = ("numpy", "torch", "cv2", "rawpy", "rich", "tifffile", "safetensors", "imageio")
@@ -73,6 +75,19 @@ def test_the_network_on_the_cpu_needs_no_torch(hand_held: HandHeld, chosen: str)
     )
     assert {"cv2", "safetensors"} <= loaded
     assert not loaded & {"torch", "rawpy", "click", "rich"}
+
+
+def test_the_list_of_commands_imports_none_and_fits_80_columns() -> None:
+    script = "import sys; from mefuse.cli import main\n"
+    script += "try: main(['--help'])\nfinally: print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True, text=True, check=True, env=os.environ | {"COLUMNS": "80"},
+    )  # fmt: skip
+    assert "mefuse.cli.fuse" not in done.stderr.split()
+    lines = done.stdout.partition("Commands:\n")[2].splitlines()
+    assert [line.split()[0] for line in lines] == main.list_commands(click.Context(main))
+    assert all(len(line) < 80 and line.endswith(".") and ".." not in line for line in lines)
 
 
 def test_help_is_quick() -> None:

@@ -1,4 +1,4 @@
-"""The compiled kernels against what they replace: of any size and strides, reading nothing beside."""
+"""The compiled kernels against what they replace: at any size and strides, between guards."""
 
 import numpy as np
 import pytest
@@ -190,7 +190,9 @@ def _integrated(x, block):
     for n, frame in enumerate(x):
         near = depthwise(frame, block.kernels, block.kernel_bias)
         gelu(near)
-        seen.append(frame + block.mix[n] @ near + tall(wide(block.context[n]), slice(0, len(frame))))
+        seen.append(
+            frame + block.mix[n] @ near + tall(wide(block.context[n]), slice(0, len(frame)))
+        )
     mean = sum(frame * part for frame, part in zip(seen, block.share, strict=True))
     found = []
     shares = np.maximum(1 - np.abs(block.rows[:, None] - np.arange(block.cubes.shape[1])), 0)

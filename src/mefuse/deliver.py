@@ -64,7 +64,7 @@ def _check_folder(folder: Path, what: str, *, overwrite: bool) -> None:
     if folder.exists() and not folder.is_dir():
         raise WriteError(f"{folder}: is a file; name a folder for the {what}")
     if folder.is_dir() and not overwrite and any(folder.iterdir()):
-        raise WriteError(f"{folder}: is not empty; name a new folder or ask to overwrite")
+        raise WriteError(f"{folder}: is not empty; name a new folder, or give --overwrite")
     if not folder.parent.is_dir():
         raise WriteError(f"{folder}: there is no folder {folder.parent}; create it first")
 

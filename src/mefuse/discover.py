@@ -51,7 +51,7 @@ def _find_source(path: Path) -> Source:
             start = containers.find_exif(file)
             exposure = Exposure() if start is None else exif.read_exposure(file, start)
     except FileNotFoundError as err:
-        raise ReadError(f"{path}: no such file; check its name") from err
+        raise ReadError(f"{path}: no such file; {_advice(path)}") from err
     except PermissionError as err:
         raise ReadError(f"{path}: may not be read; check its permissions") from err
     except ReadError:
@@ -61,10 +61,19 @@ def _find_source(path: Path) -> Source:
     return Source(path, exposure, is_raw(path))
 
 
+def _advice(path: Path) -> str:
+    """What to do about a file that is not there; a shell leaves a pattern that nothing matches."""
+    if any(sign in path.name for sign in "*?["):
+        return "nothing matches this pattern, or it was given in quotes"
+    return "check its name"
+
+
 def _check_kind(path: Path, status: os.stat_result) -> None:
     """Refuses what cannot be a frame before it is opened: opening a FIFO would wait for ever."""
     if stat.S_ISDIR(status.st_mode):
-        raise ReadError(f"{path}: is a folder; name the frames in it")
+        raise ReadError(
+            f"{path}: is a folder; name the frames in it, or fuse all its brackets by mefuse batch"
+        )
     if not stat.S_ISREG(status.st_mode):
         raise ReadError(f"{path}: is not a regular file; copy its content to a file")
     if status.st_size == 0:

@@ -36,7 +36,7 @@ def check_target(path: Path, overwrite: bool) -> None:
     if path.exists() and not path.is_file():  # a device would be replaced by a file
         raise WriteError(f"{path}: is no regular file; name a file, or - for standard output")
     if path.exists() and not overwrite:
-        raise OutputExistsError(f"{path}: exists already; choose another name or ask to overwrite")
+        raise OutputExistsError(f"{path}: exists already; choose another name, or give --overwrite")
     if not folder.is_dir():
         raise WriteError(f"{path}: there is no folder {folder}; create it first")
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -110,7 +110,7 @@ def put(temporary: Path, target: Path, *, overwrite: bool) -> None:
         sync_folder(target.parent)
     except FileExistsError as err:
         raise OutputExistsError(
-            f"{target}: exists already; choose another name or ask to overwrite"
+            f"{target}: exists already; choose another name, or give --overwrite"
         ) from err
     except OSError as err:
         raise unwritable(target, err) from err

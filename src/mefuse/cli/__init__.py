@@ -11,6 +11,7 @@ import re
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -23,17 +24,17 @@ from mefuse.errors import MefuseError
 EXIT_FAILED, EXIT_PARTLY_FAILED, EXIT_INTERRUPTED = 1, 3, 130
 SHOW_TRACEBACK = "mefuse.traceback"  # key of the context's meta, set by -vv
 
-_COMMANDS = {  # name -> "module:command", in the order of the help
-    "fuse": "mefuse.cli.fuse:fuse",
-    "group": "mefuse.cli.group:group",
-    "batch": "mefuse.cli.batch:batch",
-    "report": "mefuse.cli.report_page:report_page",
-    "evaluate": "mefuse.cli.evaluate:evaluate",
-    "preview": "mefuse.cli.preview:preview",
-    "info": "mefuse.cli.info:info",
-    "bench": "mefuse.cli.bench:bench",
-    "sample": "mefuse.cli.sample:sample",
-    "synth": "mefuse.cli.synth:synth",
+_COMMANDS = {  # name -> "module:command" and what it does, in the order of the help
+    "fuse": ("mefuse.cli.fuse:fuse", "Fuse the frames of one bracket into one picture."),
+    "batch": ("mefuse.cli.batch:batch", "Find the brackets in files and folders, and fuse each."),
+    "group": ("mefuse.cli.group:group", "Only find the brackets; nothing is fused."),
+    "report": ("mefuse.cli.report_page:report_page", "Make one HTML page of a batch to look at."),
+    "preview": ("mefuse.cli.preview:preview", "Show what one bracket is made of, quickly."),
+    "sample": ("mefuse.cli.sample:sample", "Write a sample bracket to try fusing with."),
+    "info": ("mefuse.cli.info:info", "Show versions, kernels, devices, models and weights."),
+    "evaluate": ("mefuse.cli.evaluate:evaluate", "Measure how good fused pictures are."),
+    "bench": ("mefuse.cli.bench:bench", "Measure time and memory of fusing, beside OpenCV's."),
+    "synth": ("mefuse.cli.synth:synth", "Write moving synthetic brackets with ground truth."),
 }
 _SYSTEM_LIBRARY = re.compile(r"\blib[\w+.-]+\.so[\w.]*")
 
@@ -49,9 +50,22 @@ class _Face(click.Group):
         """The command of that name, imported now."""
         if cmd_name not in _COMMANDS:
             return None
-        module, name = _COMMANDS[cmd_name].split(":")
+        module, name = _COMMANDS[cmd_name][0].split(":")
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the arguments begin with; says how to fuse where it is a file's name."""
+        if args[0] not in _COMMANDS and Path(args[0]).suffix and not ctx.resilient_parsing:
+            ctx.fail(f"No such command {args[0]!r}. To fuse files: mefuse fuse FRAMES... -o OUT")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Lists the commands for the help; imports none of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, does) for name, (_, does) in _COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command; an error raised on purpose becomes one line and exit code 1."""

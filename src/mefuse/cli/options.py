@@ -114,7 +114,7 @@ _LOOK = (
         default=DEFAULTS.look.exposure_ev,
         show_default=True,
         metavar="EV",
-        help="Lighter or darker by so many stops, -2 to 2; nothing is cut off.",
+        help="Lighter or darker by so many stops; nothing is cut off.",
     ),
     click.option(
         "--contrast",
@@ -122,7 +122,7 @@ _LOOK = (
         default=DEFAULTS.look.contrast,
         show_default=True,
         metavar="X",
-        help="More or less contrast, -1 to 1.",
+        help="More or less contrast.",
     ),
     click.option(
         "--saturation",
@@ -130,7 +130,7 @@ _LOOK = (
         default=DEFAULTS.look.saturation,
         show_default=True,
         metavar="X",
-        help="More or less colour, -1 (gray) to 1.",
+        help="More or less colour; -1 is gray.",
     ),
 )
 
@@ -184,6 +184,7 @@ _FUSING = (
         type=click.IntRange(1, 100),
         default=DEFAULTS.quality,
         show_default=True,
+        metavar="N",
         help="Quality of JPEG, WebP, AVIF and JPEG XL.",
     ),
     click.option(

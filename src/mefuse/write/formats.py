@@ -78,6 +78,8 @@ def resolve_format(
     else:
         asked, label = Path(output).suffix.lower().lstrip("."), output
     name = _BY_EXTENSION.get(asked)
+    if name is None and not asked:
+        raise FormatError(f"{label}: its name tells no format; end it in {writable()}")
     if name is None:
         raise FormatError(f"{label}: cannot be written in this format; use {writable()}")
     form = FORMATS[name]
