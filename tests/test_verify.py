@@ -36,6 +36,16 @@ def test_a_whole_file_passes_by_name_and_by_stream(tmp_path: Path, form: str) ->
     assert (tmp_path / "a").stat().st_size == (tmp_path / "b").stat().st_size
 
 
+def test_a_stream_that_holds_something_else_too_is_left_to_its_owner(tmp_path: Path) -> None:
+    with open_new(tmp_path / "album") as file:
+        file.write(b"cover")
+        stored(file, "png")
+        stored(file, "png")
+        assert file.tell() == os.fstat(file.fileno()).st_size
+    album = (tmp_path / "album").read_bytes()
+    assert (album[:5], album.count(b"\x89PNG")) == (b"cover", 2)
+
+
 @pytest.mark.parametrize("form", ["png", "jpeg", "tiff", "webp"])
 def test_a_file_without_its_end_is_refused(tmp_path: Path, form: str) -> None:
     stored(tmp_path / "a", form)
@@ -76,7 +86,7 @@ def test_nothing_is_left_of_a_file_that_lost_its_end(
 
         def __getattr__(self, name: str) -> object:
             value = getattr(self._status, name)
-            return value - 1 if name == "st_size" else value
+            return value - 1 if name == "st_size" and value else value
 
     monkeypatch.setattr("mefuse.write.verify.os.fstat", Shorter)
     with pytest.raises(WriteError, match="was not stored whole"):

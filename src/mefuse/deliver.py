@@ -19,7 +19,7 @@ from mefuse.aligned import Aligned
 from mefuse.bands import Bands
 from mefuse.depth import to_depth
 from mefuse.errors import WriteError
-from mefuse.frames import Bracket, Frame
+from mefuse.frames import Bracket, Frame, Metadata
 from mefuse.maps import Maps
 from mefuse.profiles import ProfileName
 from mefuse.provenance import Making
@@ -98,19 +98,11 @@ def deliver(
         MefuseError: as `write.write_picture`.
     """
     reference = bracket.frames[bracket.reference]
-    source = reference.metadata.icc
+    icc = reference.metadata.icc
     target, warnings = _target(reference, form, settings)
-    bits = 8 if form.depth == 8 else 16
-    if form.name != "exr":
-        fused = _expressed(fused, bits, source=source, target=target)
-    metadata = provenance.metadata_of_fused(
-        reference,
-        fused,
-        making=making,
-        icc=source if form.name == "exr" else target,
-        is_srgb=colour.same_colours(target, None),
-        strip=settings.strip,
-    )
+    if form.name != "exr":  # which is made of pixels as they are
+        bits = 8 if form.depth == 8 else 16
+        fused, icc = _expressed(fused, bits, source=icc, target=target), target
     layers = None if aligned is None else _Layers(bracket.frames, aligned, target)
     lost = write.write_picture(
         fused,
@@ -119,7 +111,7 @@ def deliver(
         format=form.name,
         quality=settings.quality,
         compression=settings.compression,
-        metadata=metadata,
+        metadata=_metadata(reference, fused, icc, making=making, settings=settings),
         overwrite=settings.overwrite,
         bits=form.depth,
         layers=layers if settings.layers and layers is not None else (),
@@ -131,6 +123,25 @@ def deliver(
         stems = [_numbered(index, frame) for index, frame in enumerate(bracket.frames)]
         maps.save(Path(settings.save_maps), stems, overwrite=settings.overwrite)
     return Delivery(_named(form, target), (*warnings, *lost))
+
+
+def _metadata(
+    frame: Frame,
+    pixels: Pixels | Bands,
+    icc: bytes | None,
+    *,
+    making: Making,
+    settings: FuseSettings,
+) -> Metadata:
+    """What a file of these pixels, which are in the profile `icc`, says of the frame."""
+    return provenance.metadata_of_fused(
+        frame,
+        pixels,
+        making=making,
+        icc=icc,
+        is_srgb=colour.same_colours(icc, None),
+        strip=settings.strip,
+    )
 
 
 def _expressed(
@@ -220,24 +231,16 @@ def _save_aligned(
         folder.mkdir(exist_ok=True)
     except OSError as err:
         raise WriteError(f"{folder}: cannot be made; name another folder") from err
-    target = layers.target
+    making = replace(making, aligned=True)
     for index, frame in enumerate(layers.frames):
         pixels = layers[index].pixels
-        metadata = provenance.metadata_of_fused(
-            frame,
-            pixels,
-            making=replace(making, aligned=True),
-            icc=target,
-            is_srgb=colour.same_colours(target, None),
-            strip=settings.strip,
-        )
         write.write_picture(
             pixels,
             folder / f"{_numbered(index, frame)}.tif",
             format="tiff",
             quality=settings.quality,
             compression=settings.compression,
-            metadata=metadata,
+            metadata=_metadata(frame, pixels, layers.target, making=making, settings=settings),
             overwrite=settings.overwrite,
         )
 

@@ -65,17 +65,7 @@ def read_frame(
         return replace(frame, warnings=(*plan.warnings, *frame.warnings))
     if by_regions and (large := _in_its_file(source)) is not None:
         return large
-    name = str(source.path)
-    try:
-        with source.path.open("rb") as file:
-            check_header(file, name, max_megapixels=max_megapixels)
-            file.seek(0)
-            data = file.read()
-    except ReadError:
-        raise
-    except OSError as err:
-        reason = (err.strerror or str(err)).lower()
-        raise ReadError(f"{name}: cannot be read ({reason}); check the file") from err
+    name, data = str(source.path), _bytes_of(source, max_megapixels)
     decoded = decode(data, name, max_megapixels=max_megapixels, strict=strict)
     metadata = containers.read_metadata(io.BytesIO(data))
     turn = decoded.orientation or exif.read_orientation(metadata.exif)
@@ -83,6 +73,21 @@ def read_frame(
     warnings = (*decoded.warnings, *meant.warnings)
     metadata = replace(metadata, icc=meant.icc)
     return Frame(source, meant.pixels, metadata, warnings, stored_icc=meant.stored_icc)
+
+
+def _bytes_of(source: Source, max_megapixels: float) -> bytes:
+    """The whole file, once its header was looked at."""
+    name = str(source.path)
+    try:
+        with source.path.open("rb") as file:
+            check_header(file, name, max_megapixels=max_megapixels)
+            file.seek(0)
+            return file.read()
+    except ReadError:
+        raise
+    except OSError as err:
+        reason = (err.strerror or str(err)).lower()
+        raise ReadError(f"{name}: cannot be read ({reason}); check the file") from err
 
 
 def _in_its_file(source: Source) -> Frame | None:
@@ -147,21 +152,22 @@ def read_bracket(
     _check_kinds(sources)
     if sources[0].is_raw:
         return _read_raw(
-            sources,
-            reference=reference,
-            settings=raw,
-            max_megapixels=max_megapixels,
+            sources, reference=reference, settings=raw, max_megapixels=max_megapixels,
             on_frame=on_frame,
-        )
+        )  # fmt: skip
     read_one = partial(
         read_frame, by_regions=by_regions, max_megapixels=max_megapixels, strict=strict
     )
     frames, lumas = _in_threads(read_one, sources, os.cpu_count() or 1, on_frame)
     bracket = assemble(frames, lumas=lumas, reference=reference)
+    return replace(bracket, warnings=(*bracket.warnings, *_unused(raw)))
+
+
+def _unused(raw: RawSettings) -> tuple[str, ...]:
+    """What was asked for of raw files where there are none."""
     if replace(raw, space="srgb", profile=None) == _RAW_DEFAULTS:
-        return bracket
-    unused = "white balance, demosaicing and half size are for raw files, these are none"
-    return replace(bracket, warnings=(*bracket.warnings, unused))
+        return ()
+    return ("white balance, demosaicing and half size are for raw files, these are none",)
 
 
 def _read_raw(
@@ -192,12 +198,9 @@ def _read_raw(
         at = plan.sources.index(chosen)
         del frames, bracket
         return _read_raw(
-            sources,
-            reference=at,
-            settings=settings,
-            max_megapixels=max_megapixels,
+            sources, reference=at, settings=settings, max_megapixels=max_megapixels,
             on_frame=on_frame,
-        )
+        )  # fmt: skip
     return replace(bracket, warnings=(*plan.warnings, *bracket.warnings))
 
 

@@ -113,16 +113,22 @@ def write_picture(
     job = _Job(
         pixels, metadata, quality, compression, form, tuple(layers), linear or LinearLight(), name
     )
-    size = (pixels.shape[0], pixels.shape[1])
     if not isinstance(target, Path):
-        lost = job.to_stream(target)
-        if can_be_checked(target):
-            check_written(target, size, format=form.name, name=name)
-        return lost
+        return _stored(job, target, job.to_stream)
     with replacing(target, overwrite=overwrite) as file:
-        lost = job.to_file(file)
-        check_written(file, size, format=form.name, name=name)
-        return lost
+        return _stored(job, file, job.to_file)
+
+
+def _stored(
+    job: _Job, file: BinaryIO, put: Callable[[BinaryIO], tuple[str, ...]]
+) -> tuple[str, ...]:
+    """Puts the picture into a file, and looks whether it is there where that can be read back."""
+    is_readable = can_be_checked(file)
+    lost = put(file)
+    if is_readable:
+        height, width, _ = job.picture.shape
+        check_written(file, (height, width), format=job.form.name, name=job.name)
+    return lost
 
 
 def _checked(

@@ -83,5 +83,7 @@ def _table(tiff: exif.TiffReader, tag: int) -> tuple[int, ...]:
 
 
 def can_be_checked(stream: BinaryIO) -> bool:
-    """Whether a stream is a file that can be read back."""
-    return isinstance(stream, io.BufferedRandom)
+    """Whether a stream is a file that can be read back, and holds nothing yet."""
+    if not isinstance(stream, io.BufferedRandom):
+        return False
+    return stream.tell() == os.fstat(stream.fileno()).st_size == 0
