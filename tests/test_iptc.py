@@ -85,10 +85,12 @@ def test_the_references_preview_goes(preview: bytes) -> None:
     assert record_of(iptc.finished(block, strip_gps=False)) == RECORD
 
 
-def test_a_block_of_several_segments_is_one() -> None:
+def test_a_block_of_several_segments_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     long = iptc.resource(0x0404, CAPTION * 4000)
     data = b"".join(bytes(piece) for piece in in_jpeg(JPEG, Metadata(iptc=long)).pieces)
     assert containers.read_metadata(io.BytesIO(data)).iptc == long
+    monkeypatch.setattr(containers, "_LARGEST_BLOCK_BYTES", 1000)
+    assert containers.read_metadata(io.BytesIO(data)).iptc is None  # not gathered without end
 
 
 @settings(max_examples=200, deadline=None)

@@ -84,7 +84,7 @@ def test_format_and_depth(output: str, options: Any, expected: tuple[str, int]) 
         ("folder.png/a", None, None, r"^folder.png/a: its name tells no format; end it in \.png, "),
         ("a.png", "heic", None, "format heic: cannot be written"),
         ("a.jpg", None, 16, r"a\.jpg: JPEG holds 8 bits; use \.png or \.tif or"),
-        ("a.png", None, 12, r"a\.png: PNG holds 8 or 16 bits; use \.avif, or that depth"),
+        ("a.png", None, 12, r"a\.png: PNG holds 8 or 16 bits; use \.avif, or 8 or 16 bits"),
         ("a.png", None, 9, "9 bits cannot be written; choose 8, 10, 12 or 16"),
         ("a.avif", None, 16, "AVIF holds 8 or 10 or 12 bits"),
     ],

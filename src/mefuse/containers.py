@@ -289,7 +289,8 @@ def _jpeg_metadata(file: BinaryIO, start: int = 0) -> Metadata:
             number, icc_count = payload[len(ICC_HEADER) : len(ICC_HEADER) + 2]
             icc[number] = payload[len(ICC_HEADER) + 2 :]
         if marker == _APP13 and payload.startswith(PHOTOSHOP_HEADER):
-            photoshop += payload[len(PHOTOSHOP_HEADER) :]  # one block may take several segments
+            if len(photoshop) < _LARGEST_BLOCK_BYTES:  # one block may take several segments
+                photoshop += payload[len(PHOTOSHOP_HEADER) :]
         if marker == _APP1 and payload.startswith(XMP_EXTENSION_HEADER):
             _note_extension(extension, payload[len(XMP_EXTENSION_HEADER) :])
         for name, header in (("exif", EXIF_HEADER), ("xmp", XMP_HEADER)):

@@ -94,7 +94,7 @@ def resolve_format(
         other = " or ".join(
             f".{f.extensions[0]}" for f in FORMATS.values() if depth in f.depths and f is not form
         )
-        raise FormatError(f"{label}: {form.title} holds {held} bits; use {other}, or that depth")
+        raise FormatError(f"{label}: {form.title} holds {held} bits; use {other}, or {held} bits")
     return OutputFormat(name, form.deep if source_is_16_bit else form.depths[0])
 
 
