@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -44,15 +45,24 @@ def test_what_is_no_file_is_not_replaced_by_one(tmp_path: Path, overwrite: bool)
         landing.check_target(device, overwrite)
 
 
-def test_the_mask_is_asked_for_by_one_thread_at_a_time(tmp_path: Path) -> None:
-    mask = os.umask(0o027)
+def test_the_mask_is_asked_for_by_one_thread_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, mask = os.umask, os.umask(0o027)
+
+    def slow(wanted: int) -> int:
+        before = real(wanted)
+        time.sleep(0.002)  # where another thread would come in between
+        return before
+
+    monkeypatch.setattr("mefuse.landing.os.umask", slow)
     try:
-        with ThreadPoolExecutor(8) as pool:
-            modes = set(pool.map(landing._mode_for, [tmp_path / "new.png"] * 4000))
+        with ThreadPoolExecutor(4) as pool:
+            modes = set(pool.map(landing._mode_for, [tmp_path / "new.png"] * 16))
         assert modes == {0o640}
-        assert os.umask(0o027) == 0o027
+        assert real(0o027) == 0o027
     finally:
-        os.umask(mask)
+        real(mask)
 
 
 def test_a_name_that_is_taken_is_kept_unless_asked(tmp_path: Path) -> None:
