@@ -288,9 +288,9 @@ def _jpeg_metadata(file: BinaryIO, start: int = 0) -> Metadata:
         if marker == _APP2 and payload.startswith(ICC_HEADER) and size > len(ICC_HEADER) + 2:
             number, icc_count = payload[len(ICC_HEADER) : len(ICC_HEADER) + 2]
             icc[number] = payload[len(ICC_HEADER) + 2 :]
-        if marker == _APP13 and payload.startswith(PHOTOSHOP_HEADER):
-            if len(photoshop) < _LARGEST_BLOCK_BYTES:  # one block may take several segments
-                photoshop += payload[len(PHOTOSHOP_HEADER) :]
+        is_photoshop = marker == _APP13 and payload.startswith(PHOTOSHOP_HEADER)
+        if is_photoshop and len(photoshop) < _LARGEST_BLOCK_BYTES:
+            photoshop += payload[len(PHOTOSHOP_HEADER) :]  # one block may take several segments
         if marker == _APP1 and payload.startswith(XMP_EXTENSION_HEADER):
             _note_extension(extension, payload[len(XMP_EXTENSION_HEADER) :])
         for name, header in (("exif", EXIF_HEADER), ("xmp", XMP_HEADER)):
