@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
@@ -25,6 +25,7 @@ from mefuse.models.ipl_config import Region
 from mefuse.scratch import Scratch
 from mefuse.slices import Rect
 from mefuse.slicework import Span
+from mefuse.threads import WhileNeeded, opencv_on_one_thread
 from mefuse.weights import Weights
 
 SLICE_BYTES_PER_PX = 32  # of each frame, with all its arithmetic: 30 MB for 512 px and three frames
@@ -58,7 +59,6 @@ class HostBackend:
     def __init__(self, network: Network) -> None:
         self._network = network
         self._workers = os.cpu_count() or 1
-        self._libraries = ThreadpoolController()
 
     @staticmethod
     def of(weights: Weights) -> HostBackend:
@@ -107,7 +107,7 @@ class HostBackend:
         self, seen: Glimpse[Planes], energies: Energies, cache: AttentionCache[Planes]
     ) -> None:
         """Shows the network the whole bracket, small."""
-        with self._one_thread_each():
+        with _one_thread_each():
             self._network.prefill(*describe(seen, energies), cache)
 
     def decode(
@@ -151,20 +151,25 @@ class HostBackend:
 
     def each(self, work: Callable[[Rect], None], slices: Iterable[Rect]) -> Iterator[None]:
         """Runs `work` on every slice, side by side on all cores."""
-        with self._one_thread_each(), ThreadPoolExecutor(self._workers) as pool:
+        with _one_thread_each(), ThreadPoolExecutor(self._workers) as pool:
             yield from pool.map(work, slices)
 
     def spans(self) -> list[Span]:
         """Nothing: the slices' own time is all there is."""
         return []
 
-    @contextmanager
-    def _one_thread_each(self) -> Iterator[None]:
-        """OpenCV and numpy's BLAS on one thread: more inside each slice would only contend."""
-        threads = cv2.getNumThreads()
-        cv2.setNumThreads(1)
-        try:
-            with self._libraries.limit(limits=1, user_api="blas"):
-                yield
-        finally:
-            cv2.setNumThreads(threads)
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """The libraries that numpy has loaded; looking for them takes some milliseconds."""
+    return ThreadpoolController()
+
+
+@contextmanager
+def _on_one_thread() -> Iterator[None]:
+    with opencv_on_one_thread(), _libraries().limit(limits=1, user_api="blas"):
+        yield
+
+
+# OpenCV and numpy's BLAS on one thread: more inside each slice would only contend.
+_one_thread_each = WhileNeeded(_on_one_thread)

@@ -9,8 +9,7 @@ doi:10.1109/PG.2007.17, as implemented by cv2.createMergeMertens.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from mefuse.bands import Bands
 from mefuse.device import cuda_index
 from mefuse.errors import InputError, ResultError
 from mefuse.models import Fused
+from mefuse.threads import opencv_on_one_thread
 
 
 class MertensFuser:
@@ -43,7 +43,9 @@ class MertensFuser:
     ) -> Fused:
         """Fuses a bracket whole; see `mefuse.models.Fuser.fuse` for the arguments."""
         warped = [_to_255(frame) for frame in bracket.whole()]
-        with _one_thread():
+        # On several threads it adds the frames in the order in which they get ready: float sums
+        # then differ from run to run, and now and then a pixel does.
+        with opencv_on_one_thread():
             blended = cv2.createMergeMertens().process(warped)
         kept = _weight_maps(warped) if keep_weight_maps else None
         del warped
@@ -72,20 +74,6 @@ def load_fuser(name: str, *, device: str, path: Path | None = None) -> MertensFu
     if device.startswith("cuda"):
         raise InputError(f"the model {name} runs on the CPU only; use --device auto or cpu")
     return MertensFuser()
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """OpenCV on one thread: on several it adds the frames in the order in which they get ready.
-
-    Float sums then differ from run to run, and now and then a pixel does.
-    """
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(threads)
 
 
 def _weight_maps(frames: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
