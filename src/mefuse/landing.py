@@ -12,7 +12,7 @@ import io
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -25,12 +25,49 @@ def check_target(path: Path, overwrite: bool) -> None:
 
     Raises:
         OutputExistsError: it exists and `overwrite` is False.
-        WriteError: it is a folder, or its folder is missing or not writable.
+        WriteError: it is a folder, a device or a pipe, its folder is missing or not writable, or
+            no file can have its name.
     """
+    try:
+        _check_place(path, overwrite)
+    except OSError as err:
+        if isinstance(err, MefuseError):
+            raise
+        raise unwritable(path, err) from err
+
+
+def check_apart(path: Path, kept: Iterable[Path], *, what: str = "one of the frames") -> None:
+    """Refuses to put a file where one lies that has to stay, whatever name or link it goes by.
+
+    Args:
+        path: where the file is to be put.
+        kept: what has to stay.
+        what: any of these is, for the message.
+
+    Raises:
+        WriteError: it is one of them.
+    """
+    known = _identity(path)
+    if known is not None and any(_identity(one) == known for one in kept):
+        raise WriteError(f"{path}: is {what}, and is never replaced; name another")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What all names of one file have in common; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _check_place(path: Path, overwrite: bool) -> None:
     folder = path.parent
     if path.is_dir():
         raise WriteError(f"{path}: is a folder; name a file in it")
-    if path.exists() and not overwrite:
+    if path.exists() and not path.is_file():  # a rename would take a device's or a pipe's place
+        raise WriteError(f"{path}: is no regular file; name another, or - for standard output")
+    if os.path.lexists(path) and not overwrite:  # a link to nowhere has the name, too
         raise OutputExistsError(f"{path}: exists already; choose another name or ask to overwrite")
     if not folder.is_dir():
         raise WriteError(f"{path}: there is no folder {folder}; create it first")
