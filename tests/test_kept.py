@@ -1,4 +1,4 @@
-"""What is never replaced: frames, whatever name they go by, devices, pipes, and what a batch made."""
+"""What is never replaced: frames under any name, devices, pipes, and what a batch made."""
 
 from __future__ import annotations
 
@@ -104,7 +104,8 @@ def test_nor_do_aligned_frames_and_maps_take_a_frames_place(
 
 def test_a_plan_takes_no_frames_place(card: list[Path]) -> None:
     before = contents(card[0].parent)
-    done = CliRunner().invoke(main, ["group", ".", "--size", "3", "-o", card[2].name, "--overwrite"])
+    group = ["group", ".", "--size", "3", "-o", card[2].name, "--overwrite"]
+    done = CliRunner().invoke(main, group)
     assert "is one of the frames" in refused(done, card[0].parent, before)
 
 

@@ -12,8 +12,9 @@ import io
 import os
 import re
 import secrets
+import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -79,11 +80,14 @@ def _check_place(path: Path, overwrite: bool) -> None:
 def replacing(target: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
     """A new file that takes the target's place when all went well, and vanishes otherwise.
 
+    What a process that was killed left of the same target is cleared away first.
+
     Raises:
         OutputExistsError: the name is taken at the end and `overwrite` is False.
         WriteError: it cannot be made or stored.
     """
     temporary = temporary_for(target)
+    _clear_dead(target)
     try:
         with _opened(temporary) as file:
             yield file
@@ -165,14 +169,8 @@ def clear_leftovers(target: Path) -> None:
     Raises:
         OSError: the folder may not be entered, or a file not be removed.
     """
-    wanted = re.compile(re.escape(_prefix(target)) + r"[0-9a-f]{12}\.part")
-    try:
-        with os.scandir(target.parent) as entries:
-            left = [entry.path for entry in entries if wanted.fullmatch(entry.name)]
-    except FileNotFoundError:
-        return
-    for path in left:
-        Path(path).unlink(missing_ok=True)
+    for path in _leftovers(target):
+        path.unlink(missing_ok=True)
 
 
 def sha256_of(path: Path) -> str:
@@ -181,8 +179,49 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _leftovers(target: Path) -> list[Path]:
+    """Private files that were, or are, to become `target`."""
+    wanted = re.compile(re.escape(_prefix(target)) + r"[0-9a-f]{12}\.part")
+    try:
+        with os.scandir(target.parent) as entries:
+            return [Path(one.path) for one in entries if _is_private(one, wanted)]
+    except FileNotFoundError:
+        return []
+
+
+def _is_private(entry: os.DirEntry[str], wanted: re.Pattern[str]) -> bool:
+    return wanted.fullmatch(entry.name) is not None and entry.is_file(follow_symlinks=False)
+
+
+def _clear_dead(target: Path) -> None:
+    """Removes private files of a target that nobody writes any more, where that can be told."""
+    with suppress(OSError):  # none is in the way of a new one
+        for path in _leftovers(target):
+            with path.open("r+b") as file:
+                is_dead = _is_held_by_us(file)
+            if is_dead:
+                path.unlink()
+
+
 def _opened(path: Path) -> io.BufferedRandom:
-    return open(path, "x+b", opener=lambda name, flags: os.open(name, flags, 0o600))
+    file = open(  # noqa: SIM115  it is closed by whom it is given to
+        path, "x+b", opener=lambda name, flags: os.open(name, flags, 0o600)
+    )
+    _is_held_by_us(file)  # from now on, until it is closed or this process dies
+    return file
+
+
+def _is_held_by_us(file: io.BufferedRandom) -> bool:
+    """Takes hold of a private file; False where another has it, or nothing can be held."""
+    if sys.platform == "win32":
+        return True  # a file that is open cannot be removed there
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _sync(file: io.BufferedRandom) -> None:
