@@ -176,7 +176,9 @@ def kills(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         found.update(_ended(how, dice.uniform(0, _LATEST * truth.seconds), command))
         found["parts_at_kill"] += len(list(output.glob(".*.part")))
         hashes = {name: sha256_of(path) for name, path in _pictures(output).items()}
-        found["broken_after_kill"] += sum(truth.hashes[name] != sha for name, sha in hashes.items())
+        found["broken_after_kill"] += sum(
+            truth.hashes.get(name) != sha for name, sha in hashes.items()
+        )
         found["done_at_kill"] += len(hashes)
         found["left_by_signal"] += how != "kill" and len(list(output.glob("**/.*")))
         before = {name: path.stat().st_ino for name, path in _pictures(output).items()}
@@ -246,7 +248,9 @@ def _differences(output: Path, truth: dict[str, str], before: dict[str, int]) ->
     again = [name for name, inode in before.items() if pictures[name].stat().st_ino != inode]
     return {
         "missing": len(truth.keys() - pictures.keys()),
-        "differing": sum(sha256_of(path) != truth.get(name) for name, path in pictures.items()),
+        "differing": sum(
+            sha256_of(pictures[name]) != truth[name] for name in pictures.keys() & truth.keys()
+        ),
         "left_behind": len(others),
         "fused_twice": len(again) + sum(count - 1 for count in recorded.values()),
     }
