@@ -40,7 +40,7 @@ def test_ends_of_every_kind(capsys: pytest.CaptureFixture[str]) -> None:
     """A signal or a reader that goes away, at a random moment: twice each would be luck."""
     batch.main(["kills", "--count", "3", "--rounds", "4", "--seed", "5",
                 "--by", "kill", "term", "int", "pipe", "--format", "tiff", "jpeg",
-                "--depth", "8", "16", "--in-bands", *SMALL])  # fmt: skip
+                "--depth", "8", "16", "--in-bands", "--while-writing", *SMALL])  # fmt: skip
     found = told(capsys)
     assert sum(found[f"by_{how}"] for how in batch.ENDS) == found["rounds"] == 4
     assert len(found["batch_s"]) == 3  # JPEG has no 16 bits

@@ -20,8 +20,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ _MEFUSE_IN_BANDS = (
     "import mefuse.fuse; mefuse.fuse.BANDS_FROM_PX = 1; from mefuse.__main__ import run; run()",
 )
 _LATEST = 1.5  # times the seconds of a calm batch: others may be at work, so that it takes longer
+_WRITING_S, _LOOK_S = 0.3, 0.002  # how long a picture takes to be written; how often to look
 # How a batch is ended: by which signal, and with which exit codes it may then end. A signal that
 # comes before Python is up ends it by itself.
 ENDS: dict[str, tuple[signal.Signals, tuple[int, ...]]] = {
@@ -173,7 +175,9 @@ def kills(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         shutil.rmtree(output, ignore_errors=True)
         how, truth = dice.choice(options.by), dice.choice(truths)
         command = _batch(plan, output, options, truth.command)
-        found.update(_ended(how, dice.uniform(0, _LATEST * truth.seconds), command))
+        begun = partial(_is_writing, output) if options.while_writing else _at_once
+        longest = _WRITING_S if options.while_writing else _LATEST * truth.seconds
+        found.update(_ended(how, dice.uniform(0, longest), command, begun=begun))
         found["parts_at_kill"] += len(list(output.glob(".*.part")))
         hashes = {name: sha256_of(path) for name, path in _pictures(output).items()}
         found["broken_after_kill"] += sum(
@@ -185,8 +189,8 @@ def kills(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         subprocess.run(command, check=True)
         found.update(_differences(output, truth.hashes, before))
         found["inputs_touched"] += _frame_hashes(folder) != inputs
-    seconds = [round(truth.seconds, 2) for truth in truths]
-    return {"brackets": options.count, "rounds": options.rounds, "batch_s": seconds} | {
+    calm_s = [round(truth.seconds, 2) for truth in truths]
+    return {"brackets": options.count, "rounds": options.rounds, "batch_s": calm_s} | {
         name: found[name]
         for name in (*(f"by_{how}" for how in ENDS), "ended_before", "done_at_kill",
                      "parts_at_kill", "broken_after_kill", "left_by_signal", "wrong_exit_codes",
@@ -219,12 +223,24 @@ def _frame_hashes(folder: Path) -> dict[str, tuple[str, int]]:
     return {path.name: (sha256_of(path), path.stat().st_mtime_ns) for path in frames}
 
 
-def _ended(how: str, seconds: float, command: list[str]) -> dict[str, int]:
-    """Starts a command and ends it at that moment, if it still runs then; what was odd."""
+def _is_writing(output: Path) -> bool:
+    return any(output.glob(".*.part"))
+
+
+def _at_once() -> bool:
+    return True
+
+
+def _ended(
+    how: str, seconds: float, command: list[str], *, begun: Callable[[], bool] = _at_once
+) -> dict[str, int]:
+    """Starts a command and ends it so long after it begun, if it still runs; what was odd."""
     with subprocess.Popen(
         [*command, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None and process.stderr is not None  # they were asked for
+        while not begun() and process.poll() is None:
+            time.sleep(_LOOK_S)
         time.sleep(seconds)
         was_over = process.poll() is not None
         if how == "pipe":
@@ -275,6 +291,9 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--format", nargs="+", choices=NAMES, default=["png"], help="of pictures")
     parser.add_argument("--depth", nargs="+", type=int, default=[None], help="of pictures")
     parser.add_argument("--in-bands", action="store_true", help="write TIFF as it is made")
+    parser.add_argument(
+        "--while-writing", action="store_true", help="kill when a picture is being written"
+    )
     parser.add_argument("--rounds", type=int, default=20, help="kills")
     parser.add_argument("--by", nargs="+", choices=tuple(ENDS), default=["kill"], help="of them")
     parser.add_argument("--seed", type=int, default=1, help="of the moments of the kills")
