@@ -94,8 +94,8 @@ lock: $(READY)  ## requirements.lock as pyproject.toml asks; UPGRADE=1 takes the
 	$(BIN)/python .ci/unlock_torch.py requirements.lock
 
 audit: $(READY)  ## asks PyPI and OSV whether a dependency has a known hole
-	$(INSTALL) pip-audit
-	$(BIN)/python .ci/audit.py
+	-@$(INSTALL) pip-audit 2>/dev/null
+	@$(BIN)/python .ci/audit.py
 
 pins: $(READY)  ## the table of src/mefuse/pins.py for the weights that are there
 	@cd weights && sha256sum *.safetensors | sed -E 's/^(\w+)  (\w+)\..*/    "\2": "\1",/'

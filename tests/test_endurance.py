@@ -39,9 +39,11 @@ def test_throughput_and_memory(capsys: pytest.CaptureFixture[str]) -> None:
 def test_ends_of_every_kind(capsys: pytest.CaptureFixture[str]) -> None:
     """A signal or a reader that goes away, at a random moment: twice each would be luck."""
     batch.main(["kills", "--count", "3", "--rounds", "4", "--seed", "5",
-                "--by", "kill", "term", "int", "pipe", *SMALL])  # fmt: skip
+                "--by", "kill", "term", "int", "pipe", "--format", "tiff", "jpeg",
+                "--depth", "8", "16", "--in-bands", "--while-writing", *SMALL])  # fmt: skip
     found = told(capsys)
     assert sum(found[f"by_{how}"] for how in batch.ENDS) == found["rounds"] == 4
+    assert len(found["batch_s"]) == 3  # JPEG has no 16 bits
     bad = ("broken_after_kill", "left_by_signal", "wrong_exit_codes", "inputs_touched",
            "fused_twice", "missing", "differing", "left_behind")  # fmt: skip
     assert {name: found[name] for name in bad} == dict.fromkeys(bad, 0)

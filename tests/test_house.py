@@ -93,7 +93,8 @@ MAY_IMPORT = {
     "write": "bands boxes colour containers errors exif exif_copy exif_extract exif_layout extent "
     "frames iptc landing profiles settings xmp",
     "maps": "aligned errors ghosts landing models slices",
-    "deliver": "aligned bands colour depth errors frames maps profiles provenance settings write",
+    "deliver": "aligned bands colour depth errors frames landing maps profiles provenance "
+    "settings write",
     "doubts": "align errors frames",
     "soundness": "aligned bands errors models",
     "models": "aligned bands blend cache device errors features grid levels slices slicework "
@@ -120,15 +121,15 @@ MAY_IMPORT = {
     "reduced": "colour containers decode depth discover exif frames raw read settings wholeness",
     "gallery": "batch clock discover errors frames landing reduced report slices warp words",
     "contact": "align aligned bracket clock depth discover errors exposure finish frames fuse "
-    "ghosts models read reduced settings words write",
+    "ghosts landing models read reduced settings words write",
     "bench": "align aligned bands batch cache colour coverage depth device discover errors "
     "evaluate exposure finish frames fuse gamut gpu grid group host landing memory metrics models "
     "plan profiles read report resident series settings slices stream synth torch_backend train "
     "transforms trust warp weights write",
     "evaluate": "aligned coverage device discover errors finish frames metrics models read "
     "settings slices stream warp weights",
-    "cli": "batch bench cluster contact device errors evaluate fuse gallery group models native "
-    "plan report settings slices synth weights",
+    "cli": "batch bench cluster contact device errors evaluate fuse gallery group landing models "
+    "native plan report settings slices synth weights",
 }
 STEPS = {"discover", "read", "align", "write"}
 HOME_OF = {  # library -> the only files that may import it

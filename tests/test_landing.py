@@ -127,3 +127,42 @@ def test_a_file_takes_its_place_only_when_all_went_well(tmp_path: Path) -> None:
     ):
         raise OSError(28, "No space left on device")
     assert (target.read_bytes(), list(tmp_path.iterdir())) == (b"new", [target])
+
+
+def test_what_a_killed_process_left_goes_before_the_next_file_comes(tmp_path: Path) -> None:
+    """But not what another one still writes, nor what belongs to another target."""
+    target = tmp_path / "fused.png"
+    dead, alive = landing.temporary_for(target), landing.temporary_for(target)
+    other = landing.temporary_for(tmp_path / "other.png")
+    for path in (dead, other):
+        path.write_bytes(b"half a picture")
+    link, pipe = landing.temporary_for(target), landing.temporary_for(target)
+    link.symlink_to(other)
+    os.mkfifo(pipe)  # opening it would wait for ever
+    with landing.open_new(alive) as file:
+        with landing.replacing(target, overwrite=False) as new:
+            new.write(b"picture")
+        file.write(b"another")
+    assert set(tmp_path.iterdir()) == {target, alive, other, link, pipe}
+    assert target.read_bytes() == b"picture"
+    with landing.replacing(target, overwrite=True) as new:
+        new.write(b"again")
+    assert not alive.exists()
+    assert other.read_bytes() == b"half a picture"
+
+
+def test_where_nothing_can_be_held_leftovers_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    def no_locks(*_: object) -> None:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    target = tmp_path / "fused.png"
+    left = landing.temporary_for(target)
+    left.touch()
+    with landing.replacing(target, overwrite=False) as new:
+        new.write(b"picture")
+    assert set(tmp_path.iterdir()) == {target, left}

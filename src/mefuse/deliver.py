@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any, BinaryIO, overload
 
@@ -19,7 +20,8 @@ from mefuse.aligned import Aligned
 from mefuse.bands import Bands
 from mefuse.depth import to_depth
 from mefuse.errors import WriteError
-from mefuse.frames import Bracket, Frame, Metadata
+from mefuse.frames import Bracket, Frame, Metadata, Source
+from mefuse.landing import check_apart
 from mefuse.maps import Maps
 from mefuse.profiles import ProfileName
 from mefuse.provenance import Making
@@ -67,6 +69,31 @@ def _check_folder(folder: Path, what: str, *, overwrite: bool) -> None:
         raise WriteError(f"{folder}: is not empty; name a new folder, or give --overwrite")
     if not folder.parent.is_dir():
         raise WriteError(f"{folder}: there is no folder {folder.parent}; create it first")
+
+
+def check_frames_stay(output: object, sources: Sequence[Source], settings: FuseSettings) -> None:
+    """Refuses, before any work is done, to put anything in the place of a frame.
+
+    Args:
+        output: a path; a stream has no place.
+        sources: the frames.
+        settings: where else to write.
+
+    Raises:
+        WriteError: the output, an aligned frame or a map would take a frame's place.
+    """
+    frames = [source.path for source in sources]
+    if isinstance(output, str | Path):
+        check_apart(Path(output), frames)
+    for folder, endings in (
+        (settings.save_aligned, (".tif",)),
+        (settings.save_maps, (".weights.png", ".ghost.png")),
+    ):
+        if folder is None or not settings.overwrite:
+            continue
+        for index, source, ending in product(range(len(sources)), sources, endings):
+            name = f"{_numbered(index, source)}{ending}"
+            check_apart(Path(folder) / name, frames)
 
 
 def deliver(
@@ -120,7 +147,7 @@ def deliver(
     if settings.save_aligned is not None and layers is not None:
         _save_aligned(layers, Path(settings.save_aligned), making=making, settings=settings)
     if settings.save_maps is not None and maps is not None:
-        stems = [_numbered(index, frame) for index, frame in enumerate(bracket.frames)]
+        stems = [_numbered(index, frame.source) for index, frame in enumerate(bracket.frames)]
         maps.save(Path(settings.save_maps), stems, overwrite=settings.overwrite)
     return Delivery(_named(form, target), (*warnings, *lost))
 
@@ -236,7 +263,7 @@ def _save_aligned(
         pixels = layers[index].pixels
         write.write_picture(
             pixels,
-            folder / f"{_numbered(index, frame)}.tif",
+            folder / f"{_numbered(index, frame.source)}.tif",
             format="tiff",
             quality=settings.quality,
             compression=settings.compression,
@@ -245,6 +272,6 @@ def _save_aligned(
         )
 
 
-def _numbered(index: int, frame: Frame) -> str:
+def _numbered(index: int, source: Source) -> str:
     """What a frame's own files are called, their extension left out: 01_NAME, the darkest."""
-    return f"{index + 1:02}_{frame.source.path.stem}"
+    return f"{index + 1:02}_{source.path.stem}"

@@ -66,6 +66,7 @@ class Fusion:
         self._output, self._settings = output, settings
         _check(output, settings)
         self._sources = discover.find_sources(paths)
+        deliver.check_frames_stay(output, self._sources, settings)
 
     def read(self) -> int:
         """Decodes the frames, in the reference's colours; returns the bytes of their pixels."""

@@ -12,9 +12,10 @@ import io
 import os
 import re
 import secrets
+import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,14 +29,49 @@ def check_target(path: Path, overwrite: bool) -> None:
 
     Raises:
         OutputExistsError: it exists and `overwrite` is False.
-        WriteError: it is a folder or a device, or its folder is missing or not writable.
+        WriteError: it is a folder, a device or a pipe, its folder is missing or not writable, or
+            no file can have its name.
     """
+    try:
+        _check_place(path, overwrite)
+    except OSError as err:
+        if isinstance(err, MefuseError):
+            raise
+        raise unwritable(path, err) from err
+
+
+def check_apart(path: Path, kept: Iterable[Path], *, what: str = "one of the frames") -> None:
+    """Refuses to put a file where one lies that has to stay, whatever name or link it goes by.
+
+    Args:
+        path: where the file is to be put.
+        kept: what has to stay.
+        what: any of these is, for the message.
+
+    Raises:
+        WriteError: it is one of them.
+    """
+    known = _identity(path)
+    if known is not None and any(_identity(one) == known for one in kept):
+        raise WriteError(f"{path}: is {what}, and is never replaced; name another")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What all names of one file have in common; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _check_place(path: Path, overwrite: bool) -> None:
     folder = path.parent
     if path.is_dir():
         raise WriteError(f"{path}: is a folder; name a file in it")
-    if path.exists() and not path.is_file():  # a device would be replaced by a file
-        raise WriteError(f"{path}: is no regular file; name a file, or - for standard output")
-    if path.exists() and not overwrite:
+    if path.exists() and not path.is_file():  # a rename would take a device's or a pipe's place
+        raise WriteError(f"{path}: is no regular file; name another, or - for standard output")
+    if os.path.lexists(path) and not overwrite:  # a link to nowhere has the name, too
         raise OutputExistsError(f"{path}: exists already; choose another name, or give --overwrite")
     if not folder.is_dir():
         raise WriteError(f"{path}: there is no folder {folder}; create it first")
@@ -47,11 +83,14 @@ def check_target(path: Path, overwrite: bool) -> None:
 def replacing(target: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
     """A new file that takes the target's place when all went well, and vanishes otherwise.
 
+    What a process that was killed left of the same target is cleared away first.
+
     Raises:
         OutputExistsError: the name is taken at the end and `overwrite` is False.
         WriteError: it cannot be made or stored.
     """
     temporary = temporary_for(target)
+    _clear_dead(target)
     try:
         with _opened(temporary) as file:
             yield file
@@ -133,14 +172,8 @@ def clear_leftovers(target: Path) -> None:
     Raises:
         OSError: the folder may not be entered, or a file not be removed.
     """
-    wanted = re.compile(re.escape(_prefix(target)) + r"[0-9a-f]{12}\.part")
-    try:
-        with os.scandir(target.parent) as entries:
-            left = [entry.path for entry in entries if wanted.fullmatch(entry.name)]
-    except FileNotFoundError:
-        return
-    for path in left:
-        Path(path).unlink(missing_ok=True)
+    for path in _leftovers(target):
+        path.unlink(missing_ok=True)
 
 
 def sha256_of(path: Path) -> str:
@@ -149,8 +182,49 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _leftovers(target: Path) -> list[Path]:
+    """Private files that were, or are, to become `target`."""
+    wanted = re.compile(re.escape(_prefix(target)) + r"[0-9a-f]{12}\.part")
+    try:
+        with os.scandir(target.parent) as entries:
+            return [Path(one.path) for one in entries if _is_private(one, wanted)]
+    except FileNotFoundError:
+        return []
+
+
+def _is_private(entry: os.DirEntry[str], wanted: re.Pattern[str]) -> bool:
+    return wanted.fullmatch(entry.name) is not None and entry.is_file(follow_symlinks=False)
+
+
+def _clear_dead(target: Path) -> None:
+    """Removes private files of a target that nobody writes any more, where that can be told."""
+    with suppress(OSError):  # none is in the way of a new one
+        for path in _leftovers(target):
+            with path.open("r+b") as file:
+                is_dead = _is_held_by_us(file)
+            if is_dead:
+                path.unlink()
+
+
 def _opened(path: Path) -> io.BufferedRandom:
-    return open(path, "x+b", opener=lambda name, flags: os.open(name, flags, 0o600))
+    file = open(  # noqa: SIM115  it is closed by whom it is given to
+        path, "x+b", opener=lambda name, flags: os.open(name, flags, 0o600)
+    )
+    _is_held_by_us(file)  # from now on, until it is closed or this process dies
+    return file
+
+
+def _is_held_by_us(file: io.BufferedRandom) -> bool:
+    """Takes hold of a private file; False where another has it, or nothing can be held."""
+    if sys.platform == "win32":
+        return True  # a file that is open cannot be removed there
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _sync(file: io.BufferedRandom) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from mefuse import landing
-from mefuse.errors import InputError, OutputExistsError
+from mefuse.errors import InputError
 
 VERSION = 1
 _VERSION_KEY = "mefuse_plan"
@@ -71,16 +71,6 @@ def dump_plan(plan: Plan, *, readable: bool = False) -> str:
     return json.dumps(content, allow_nan=False, indent=1 if readable else None)
 
 
-def check_target(path: Path, *, overwrite: bool) -> None:
-    """Refuses, before any work, a plan file that exists.
-
-    Raises:
-        OutputExistsError: it does, and `overwrite` is False.
-    """
-    if os.path.lexists(path) and not overwrite:
-        raise OutputExistsError(f"{path}: exists; choose another name or add --overwrite")
-
-
 def save_plan(plan: Plan, path: Path, *, overwrite: bool = False) -> None:
     """Writes a plan, indented, to a file: whole or not at all.
 
@@ -88,7 +78,7 @@ def save_plan(plan: Plan, path: Path, *, overwrite: bool = False) -> None:
         OutputExistsError: the file exists and `overwrite` is False.
         WriteError: it cannot be written.
     """
-    check_target(path, overwrite=overwrite)
+    landing.check_target(path, overwrite)
     with landing.replacing(path, overwrite=overwrite) as file:
         file.write((dump_plan(plan, readable=True) + "\n").encode("ascii"))
 

@@ -132,6 +132,8 @@ def decide(
     """
     if job.target.is_dir():
         return Decision("refuse", f"{job.target}: is a folder; choose another --name")
+    if job.target.exists() and not job.target.is_file():
+        return Decision("refuse", f"{job.target}: is no regular file; choose another --name")
     if not job.target.exists():
         return Decision("fuse", "new" if record is None else "its picture is gone")
     adopt = None

@@ -3,7 +3,8 @@
 `python -m mefuse.bench.batch throughput` compares a batch with single `mefuse fuse` calls, `memory`
 watches a long batch grow or not, `kills` ends batches at random moments, by SIGKILL or as `--by`
 says (Ctrl-C, SIGTERM, a reader that goes away), resumes them and compares every byte of pictures
-and frames. Each prints one JSON object. The brackets are drawn: `--size`, `--count`.
+and frames; `--format` and `--depth` take several, of which each round draws one. Each prints one
+JSON object. The brackets are drawn: `--size`, `--count`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +31,17 @@ from mefuse.batch.manifest import MANIFEST, read_manifest
 from mefuse.landing import sha256_of
 from mefuse.plan import Plan, PlannedBracket, save_plan
 from mefuse.synth.sample import write_sample
+from mefuse.write import FORMATS, NAMES
 
 _MEFUSE = (sys.executable, "-m", "mefuse")
+# The same with every TIFF written band by band, as it is made, as very large ones are.
+_MEFUSE_IN_BANDS = (
+    sys.executable,
+    "-c",
+    "import mefuse.fuse; mefuse.fuse.BANDS_FROM_PX = 1; from mefuse.__main__ import run; run()",
+)
 _LATEST = 1.5  # times the seconds of a calm batch: others may be at work, so that it takes longer
+_WRITING_S, _LOOK_S = 0.3, 0.002  # how long a picture takes to be written; how often to look
 # How a batch is ended: by which signal, and with which exit codes it may then end. A signal that
 # comes before Python is up ends it by itself.
 ENDS: dict[str, tuple[signal.Signals, tuple[int, ...]]] = {
@@ -37,6 +50,15 @@ ENDS: dict[str, tuple[signal.Signals, tuple[int, ...]]] = {
     "int": (signal.SIGINT, (130, -signal.SIGINT)),
     "pipe": (signal.SIGPIPE, (1,)),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What a batch in one format makes when it is left alone."""
+
+    command: tuple[str, ...]
+    seconds: float
+    hashes: dict[str, str]
 
 
 def draw(folder: Path, *, count: int, size: tuple[int, int], drawn: int = 6) -> Path:
@@ -103,10 +125,13 @@ def _timed(command: list[str]) -> float:
     return time.perf_counter() - start
 
 
-def _batch(plan: Path, output: Path, options: argparse.Namespace) -> list[str]:
+def _batch(
+    plan: Path, output: Path, options: argparse.Namespace, more: Sequence[str] = ()
+) -> list[str]:
     """The command line of a batch."""
-    return [*_MEFUSE, "batch", "--plan", str(plan), "-o", str(output), "-q",
-            "--name", "{first}.{ext}", "--model", options.model]  # fmt: skip
+    mefuse = _MEFUSE_IN_BANDS if options.in_bands else _MEFUSE
+    return [*mefuse, "batch", "--plan", str(plan), "-o", str(output), "-q",
+            "--name", "{first}.{ext}", "--model", options.model, *more]  # fmt: skip
 
 
 def memory(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -143,25 +168,29 @@ def kills(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
     plan = draw(folder, count=options.count, size=options.size, drawn=options.drawn)
     inputs = _frame_hashes(folder)
-    calm = folder / "calm"
-    seconds = _timed(_batch(plan, calm, options))
-    truth = {path.name: sha256_of(path) for path in calm.glob("*.png")}
+    truths = list(_truths(plan, folder, options))
     dice, found = random.Random(options.seed), Counter[str]()
     for _ in range(options.rounds):
         output = folder / "killed"
         shutil.rmtree(output, ignore_errors=True)
-        how = dice.choice(options.by)
-        found.update(_ended(how, dice.uniform(0, _LATEST * seconds), _batch(plan, output, options)))
+        how, truth = dice.choice(options.by), dice.choice(truths)
+        command = _batch(plan, output, options, truth.command)
+        begun = partial(_is_writing, output) if options.while_writing else _at_once
+        longest = _WRITING_S if options.while_writing else _LATEST * truth.seconds
+        found.update(_ended(how, dice.uniform(0, longest), command, begun=begun))
         found["parts_at_kill"] += len(list(output.glob(".*.part")))
-        pictures = {path.name: sha256_of(path) for path in output.glob("*.png")}
-        found["broken_after_kill"] += sum(truth[name] != sha for name, sha in pictures.items())
-        found["done_at_kill"] += len(pictures)
+        hashes = {name: sha256_of(path) for name, path in _pictures(output).items()}
+        found["broken_after_kill"] += sum(
+            truth.hashes.get(name) != sha for name, sha in hashes.items()
+        )
+        found["done_at_kill"] += len(hashes)
         found["left_by_signal"] += how != "kill" and len(list(output.glob("**/.*")))
-        before = {path.name: path.stat().st_ino for path in output.glob("*.png")}
-        subprocess.run(_batch(plan, output, options), check=True)
-        found.update(_differences(output, truth, before))
+        before = {name: path.stat().st_ino for name, path in _pictures(output).items()}
+        subprocess.run(command, check=True)
+        found.update(_differences(output, truth.hashes, before))
         found["inputs_touched"] += _frame_hashes(folder) != inputs
-    return {"brackets": options.count, "rounds": options.rounds, "batch_s": round(seconds, 2)} | {
+    calm_s = [round(truth.seconds, 2) for truth in truths]
+    return {"brackets": options.count, "rounds": options.rounds, "batch_s": calm_s} | {
         name: found[name]
         for name in (*(f"by_{how}" for how in ENDS), "ended_before", "done_at_kill",
                      "parts_at_kill", "broken_after_kill", "left_by_signal", "wrong_exit_codes",
@@ -170,18 +199,48 @@ def kills(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _truths(plan: Path, folder: Path, options: argparse.Namespace) -> Iterator[Truth]:
+    """Batches that are left alone, one of each format and depth that it can hold."""
+    for form, depth in product(options.format, options.depth):
+        if depth is not None and depth not in FORMATS[form].depths:
+            continue
+        more = ("--format", form, *(() if depth is None else ("--depth", str(depth))))
+        calm = folder / f"calm_{form}_{depth}"
+        seconds = _timed(_batch(plan, calm, options, more))
+        hashes = {name: sha256_of(path) for name, path in _pictures(calm).items()}
+        yield Truth(more, seconds, hashes)
+
+
+def _pictures(output: Path) -> dict[str, Path]:
+    """The fused pictures of a batch, by name."""
+    found = output.iterdir() if output.is_dir() else ()
+    return {one.name: one for one in found if one.name[0] != "." and one.name != MANIFEST}
+
+
 def _frame_hashes(folder: Path) -> dict[str, tuple[str, int]]:
     """What the frames hold, and when they were last changed."""
     frames = folder.glob("IMG_*.jpg")
     return {path.name: (sha256_of(path), path.stat().st_mtime_ns) for path in frames}
 
 
-def _ended(how: str, seconds: float, command: list[str]) -> dict[str, int]:
-    """Starts a command and ends it at that moment, if it still runs then; what was odd."""
+def _is_writing(output: Path) -> bool:
+    return any(output.glob(".*.part"))
+
+
+def _at_once() -> bool:
+    return True
+
+
+def _ended(
+    how: str, seconds: float, command: list[str], *, begun: Callable[[], bool] = _at_once
+) -> dict[str, int]:
+    """Starts a command and ends it so long after it begun, if it still runs; what was odd."""
     with subprocess.Popen(
         [*command, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None and process.stderr is not None  # they were asked for
+        while not begun() and process.poll() is None:
+            time.sleep(_LOOK_S)
         time.sleep(seconds)
         was_over = process.poll() is not None
         if how == "pipe":
@@ -199,13 +258,15 @@ def _ended(how: str, seconds: float, command: list[str]) -> dict[str, int]:
 
 def _differences(output: Path, truth: dict[str, str], before: dict[str, int]) -> dict[str, int]:
     """How a resumed batch differs from the calm one."""
-    pictures = {path.name: path for path in output.glob("*.png")}
+    pictures = _pictures(output)
     recorded = Counter(record.name for record in read_manifest(output))
-    others = {path.name for path in output.iterdir()} - pictures.keys() - {MANIFEST}
+    others = {path.name for path in output.iterdir()} - truth.keys() - {MANIFEST}
     again = [name for name, inode in before.items() if pictures[name].stat().st_ino != inode]
     return {
         "missing": len(truth.keys() - pictures.keys()),
-        "differing": sum(sha256_of(path) != truth[name] for name, path in pictures.items()),
+        "differing": sum(
+            sha256_of(pictures[name]) != truth[name] for name in pictures.keys() & truth.keys()
+        ),
         "left_behind": len(others),
         "fused_twice": len(again) + sum(count - 1 for count in recorded.values()),
     }
@@ -227,6 +288,12 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
         "--size", type=picture_size, default=(800, 1200), help="WIDTHxHEIGHT of frames"
     )
     parser.add_argument("--model", default="ipl", help="as for mefuse fuse")
+    parser.add_argument("--format", nargs="+", choices=NAMES, default=["png"], help="of pictures")
+    parser.add_argument("--depth", nargs="+", type=int, default=[None], help="of pictures")
+    parser.add_argument("--in-bands", action="store_true", help="write TIFF as it is made")
+    parser.add_argument(
+        "--while-writing", action="store_true", help="kill when a picture is being written"
+    )
     parser.add_argument("--rounds", type=int, default=20, help="kills")
     parser.add_argument("--by", nargs="+", choices=tuple(ENDS), default=["kill"], help="of them")
     parser.add_argument("--seed", type=int, default=1, help="of the moments of the kills")

@@ -7,6 +7,7 @@ that help and version stay quick.
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import sys
 import traceback
@@ -71,7 +72,9 @@ class _Face(click.Group):
         """Runs the command; an error raised on purpose becomes one line and exit code 1."""
         try:
             return super().invoke(ctx)
-        except (MefuseError, ImportError) as error:
+        except (MefuseError, ImportError, OSError) as error:
+            if isinstance(error, OSError) and not _names_a_file(error):
+                raise  # of standard output: see `main`
             if ctx.meta.get(SHOW_TRACEBACK):
                 traceback.print_exc()
             raise click.ClickException(_message(error)) from error
@@ -92,7 +95,7 @@ class _Face(click.Group):
         except (KeyboardInterrupt, click.Abort):
             click.echo("interrupted", err=True)
             code = EXIT_INTERRUPTED
-        except OSError as error:  # of standard output: a file's are told as MefuseError
+        except OSError as error:  # of standard output: a file's are told by `invoke`
             if not isinstance(error, BrokenPipeError):  # a reader that has seen enough (`| head`)
                 click.echo(f"Error: {streams.unwritable(error)}", err=True)
             streams.silence()
@@ -122,7 +125,12 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in plain)
 
 
-def _message(error: MefuseError | ImportError) -> str:
+def _names_a_file(error: OSError) -> bool:
+    """Whether it is about a file: raised on purpose, or by the system where no step expected it."""
+    return isinstance(error, MefuseError) or error.filename is not None
+
+
+def _message(error: MefuseError | ImportError | OSError) -> str:
     """One sentence; where a shared library of the system is missing, what to install.
 
     Raises:
@@ -130,6 +138,9 @@ def _message(error: MefuseError | ImportError) -> str:
     """
     if isinstance(error, MefuseError):
         return one_line(str(error))
+    if isinstance(error, OSError):
+        name, reason = os.fsdecode(error.filename), (error.strerror or str(error)).lower()
+        return one_line(f"{name}: cannot be used ({reason}); check its name and its permissions")
     found = _SYSTEM_LIBRARY.search(str(error))
     if found is None:
         raise error

@@ -117,11 +117,12 @@ def evaluate(
       mefuse evaluate --brackets synth/manifest.json --with ipl --with mertens --csv scores.csv
     """
     _check(pictures, as_json=as_json, csv_target=csv_target, **given)
-    from mefuse.cli.evaluate_print import check_csv, print_scores
+    from mefuse.cli.evaluate_print import print_scores
     from mefuse.cli.report import Reporter
+    from mefuse.landing import check_target
 
-    if csv_target is not None:
-        check_csv(csv_target, overwrite=overwrite)
+    if csv_target is not None and csv_target != "-":
+        check_target(Path(csv_target), overwrite)
     cases = _cases(pictures, given)
     methods = _methods(pictures, given)
     with Reporter(quiet=quiet, verbosity=verbose) as reporter:
@@ -134,6 +135,7 @@ def evaluate(
             limit_px=given["limit_px"],
             as_json=as_json,
             csv_target=csv_target,
+            overwrite=overwrite,
             each=bool(verbose),
         )
     if failures:

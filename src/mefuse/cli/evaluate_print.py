@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.table import Table
 
 from mefuse.cli.report import print_json
-from mefuse.errors import OutputExistsError, WriteError
 from mefuse.evaluate.run import CaseFailure, CaseReport
 from mefuse.evaluate.scores import Scores
 from mefuse.evaluate.summary import MEASURES, YARDSTICK, summarise
+from mefuse.landing import replacing
 
 _HEADS = {  # of the measures, in the order of a table
     "mef_ssim": "MEF-SSIM",
@@ -53,13 +53,14 @@ def print_scores(
     limit_px: int | None,
     as_json: bool,
     csv_target: str | None,
+    overwrite: bool,
     each: bool,
 ) -> None:
     """Prints what was measured; `each` adds a table of every bracket to that of the means."""
     table = [report.scores for report in reports]
     summary = summarise(table)
     if csv_target is not None:
-        _write_csv(reports, csv_target)
+        _write_csv(reports, csv_target, overwrite=overwrite)
     if as_json:
         print_json(
             {
@@ -136,16 +137,6 @@ def _caption(reports: Sequence[CaseReport], limit_px: int | None) -> str:
     return f"{what}, {reduced}; frames aligned {aligned}{still}."
 
 
-def check_csv(target: str, *, overwrite: bool) -> None:
-    """Refuses, before any work, a file that exists.
-
-    Raises:
-        OutputExistsError: it does, and overwriting was not asked for.
-    """
-    if target != "-" and Path(target).exists() and not overwrite:
-        raise OutputExistsError(f"{target}: exists; add --overwrite to replace it")
-
-
 def _rows(reports: Sequence[CaseReport]) -> Iterator[list[object]]:
     """The lines of the CSV, its heads first; a measure that was not taken is empty."""
     yield ["bracket", "frames", "height", "width", "method", *MEASURES]
@@ -160,15 +151,12 @@ def _number(scores: Scores, measure: str) -> str:
     return "" if value is None else f"{value:.6f}"
 
 
-def _write_csv(reports: Sequence[CaseReport], target: str) -> None:
+def _write_csv(reports: Sequence[CaseReport], target: str, *, overwrite: bool) -> None:
     """To standard output, or to a file."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(_rows(reports))
     if target == "-":
         click.echo(text.getvalue(), nl=False)
         return
-    try:
-        Path(target).write_text(text.getvalue(), encoding="utf-8")
-    except OSError as err:
-        reason = (err.strerror or str(err)).lower()
-        raise WriteError(f"{target}: cannot be written ({reason}); choose another place") from err
+    with replacing(Path(target), overwrite=overwrite) as file:
+        file.write(text.getvalue().encode())

@@ -60,13 +60,15 @@ def group(
     named = listed_paths(paths, null=null, name="PATHS")
 
     from mefuse.group.run import find_brackets
-    from mefuse.plan import check_target, dump_plan, save_plan
+    from mefuse.landing import check_apart, check_target
+    from mefuse.plan import dump_plan, save_plan
 
     if output is not None:
-        check_target(output, overwrite=overwrite)
+        check_target(output, overwrite)
     unread: list[LeftOut] = []
     plan = find_brackets(named, settings=group_settings(options), on_unread=unread.append)
     if output is not None:
+        check_apart(output, (frame for one in plan.brackets for frame in one.frames))
         save_plan(plan, output, overwrite=overwrite)
     if as_json:
         click.echo(dump_plan(plan))

@@ -41,12 +41,6 @@ def silence() -> None:
 
 
 def unwritable(error: OSError) -> str:
-    """One sentence on standard output that cannot be written to.
-
-    Raises:
-        OSError: the error as it was, where it is about a file.
-    """
-    if error.filename is not None:
-        raise error
+    """One sentence on standard output that cannot be written to."""
     reason = (error.strerror or str(error)).lower()
     return f"standard output: writing failed ({reason}); make room or choose another place"

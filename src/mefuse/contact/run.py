@@ -29,6 +29,7 @@ from mefuse.errors import InputError
 from mefuse.exposure import luma_small
 from mefuse.finish import check_look
 from mefuse.frames import Bracket, Frame, Metadata, Source
+from mefuse.landing import check_apart
 from mefuse.read import read_bracket
 from mefuse.reduced import read_reduced
 from mefuse.settings import FuseSettings, RawSettings
@@ -78,6 +79,8 @@ def write_sheet(
         write.check_target(target, settings.overwrite)
     check_look(settings.look)
     sources = discover.find_sources(paths)
+    if isinstance(target, Path):
+        check_apart(target, [source.path for source in sources])
     clock = Clock(on_progress)
     with clock.step("read"):
         bracket, frame_size = _read(sources, result_width(width_px), settings.reference)

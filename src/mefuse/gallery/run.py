@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mefuse import __version__
-from mefuse.batch.manifest import read_manifest
+from mefuse.batch.manifest import MANIFEST, read_manifest
 from mefuse.clock import Progress
 from mefuse.errors import InputError
 from mefuse.gallery.cards import card
 from mefuse.gallery.entries import Entry, read_entries
 from mefuse.gallery.page import page_around, title_of
 from mefuse.gallery.thumbnails import Thumbnails, make_thumbnails
-from mefuse.landing import check_target, replacing
+from mefuse.landing import check_apart, check_target, replacing
 
 PAGE = "mefuse-report.html"
 BUDGET_BYTES = 60_000  # of a bracket's pictures: 300 brackets make 18 MB
@@ -68,6 +68,8 @@ def write_page(
     entries = read_entries(folder, records)
     if not entries:
         raise InputError(f"{folder}: its manifest tells of no bracket; run `mefuse batch` first")
+    if isinstance(target, Path):
+        check_apart(target, _kept(folder, entries), what="part of the batch")
     home = target.parent if isinstance(target, Path) else None
     parts = _parts(folder, entries, home, budget_bytes, on_progress)
     written = _store(parts, target, overwrite=overwrite)
@@ -77,6 +79,14 @@ def write_page(
         missing=sum(entry.missing for entry in entries),
         page_bytes=written,
     )
+
+
+def _kept(folder: Path, entries: Sequence[Entry]) -> Iterator[Path]:
+    """What a page never takes the place of: the manifest, pictures and their frames."""
+    yield folder / MANIFEST
+    for entry in entries:
+        files = (entry.picture, *(frame.file for frame in entry.frames))
+        yield from (file.path for file in files if file is not None and file.state != "gone")
 
 
 def _parts(
