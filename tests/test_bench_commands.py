@@ -113,6 +113,10 @@ def test_cost_of_models(tmp_path: Path, run: Run) -> None:
     assert found["mertens"]["parameters"] is None
     assert found["ipl"]["parameters"] > 10_000
     assert found["ipl"]["peak_memory_mib"] > 10
+    assert found["ipl"]["slices_db"] > 48
+    beside = found["beside_mertens"]
+    assert beside["mertens"] == {"fuse_s": 1, "processor_s": 1}
+    assert beside["ipl"]["processor_s"] > 0
     with pytest.raises(InputError, match=r"mertens: .*frame"):
         models.measure(frames[:1], "mertens", device="cpu", repeats=1)
 
