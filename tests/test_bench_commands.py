@@ -155,6 +155,13 @@ def test_ablation_of_drawn_brackets(
     )
     whole = next(iter(found.values()))
     assert found["same"] == whole
+    other = f"other={weights.with_name('deepfuse.safetensors')}"
+    (found,) = run(
+        ablation.main, "--pictures", photographs, "--count", "1", "--size", "128",
+        "--weights", other, "--only-weights",
+    )  # fmt: skip
+    assert list(found) == ["other"]
+    assert found["other"] != whole
 
 
 def test_focus_of_photographs(photographs: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

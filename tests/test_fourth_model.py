@@ -1,5 +1,6 @@
 """A fourth model is one file, one recipe, one weights file: what ARCHITECTURE.md shows, done."""
 
+import ast
 import json
 import os
 import re
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from batch_helpers import write_bracket
+from mefuse.models import MODELS
 
 ROOT = Path(__file__).parents[1]
 TABLE_END = '        ModelEntry(\n            "mertens",'
@@ -35,7 +37,7 @@ def house(tmp_path):
     (package / "models" / "gain.py").write_text(module)
     table = package / "models" / "__init__.py"
     assert table.read_text().count(TABLE_END) == 1
-    table.write_text(table.read_text().replace(TABLE_END, entry + TABLE_END))
+    table.write_text(table.read_text().replace(TABLE_END, f"{entry.strip()},\n{TABLE_END}"))
     (tmp_path / "gain-cpu.toml").write_text(recipe)
     return tmp_path
 
@@ -77,3 +79,15 @@ def test_a_fourth_model_trains_is_listed_and_fuses(house):
     fused, brightest = (cv2.imread(str(path)) for path in (house / "fused.png", frames[-1]))
     assert fused.shape == brightest.shape
     assert fused.std() > 10
+
+
+def test_nothing_outside_the_models_compares_a_model_s_name():
+    package = ROOT / "src" / "mefuse"
+    for file in package.rglob("*.py"):
+        if file.parent.name == "models":
+            continue
+        for node in ast.walk(ast.parse(file.read_text())):
+            compared = [node.left, *node.comparators] if isinstance(node, ast.Compare) else []
+            compared += [node.value] if isinstance(node, ast.MatchValue) else []
+            names = {part.value for part in compared if isinstance(part, ast.Constant)}
+            assert not names & set(MODELS), f"{file}:{getattr(node, 'lineno', 0)}"
