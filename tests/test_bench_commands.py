@@ -114,6 +114,7 @@ def test_cost_of_models(tmp_path: Path, run: Run) -> None:
     assert found["ipl"]["parameters"] > 10_000
     assert found["ipl"]["peak_memory_mib"] > 10
     assert found["ipl"]["slices_db"] > 48
+    assert 0 < found["ipl"]["warm_512x384_s"] < 30
     beside = found["beside_mertens"]
     assert beside["mertens"] == {"fuse_s": 1, "processor_s": 1}
     assert beside["ipl"]["processor_s"] > 0
