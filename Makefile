@@ -62,9 +62,10 @@ format: $(READY)  ## formats the code and mends what can be mended
 bench: $(READY)  ## measures every step, time and memory, beside plain OpenCV
 	$(BIN)/mefuse bench --quick
 
-picture: demo  ## the README's pictures, docs/demo.jpg and docs/looks.jpg
+picture: demo  ## the pictures of README and docs: demo.jpg, looks.jpg, models.jpg
 	$(BIN)/python docs/make_picture.py demo/room_*.jpg demo/fused.png docs/demo.jpg
 	$(BIN)/python docs/make_looks.py demo/room_*.jpg docs/looks.jpg
+	$(BIN)/python docs/make_models.py demo/room_*.jpg docs/models.jpg
 
 faults: $(READY)  ## 2,000 damaged files through the whole pipeline; takes minutes
 	$(BIN)/python -m mefuse.bench.faults --count 2000

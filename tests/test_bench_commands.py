@@ -113,6 +113,11 @@ def test_cost_of_models(tmp_path: Path, run: Run) -> None:
     assert found["mertens"]["parameters"] is None
     assert found["ipl"]["parameters"] > 10_000
     assert found["ipl"]["peak_memory_mib"] > 10
+    assert found["ipl"]["slices_db"] > 48
+    assert 0 < found["ipl"]["warm_512x384_s"] < 30
+    beside = found["beside_mertens"]
+    assert beside["mertens"] == {"fuse_s": 1, "processor_s": 1}
+    assert beside["ipl"]["processor_s"] > 0
     with pytest.raises(InputError, match=r"mertens: .*frame"):
         models.measure(frames[:1], "mertens", device="cpu", repeats=1)
 
@@ -151,6 +156,13 @@ def test_ablation_of_drawn_brackets(
     )
     whole = next(iter(found.values()))
     assert found["same"] == whole
+    other = f"other={weights.with_name('deepfuse.safetensors')}"
+    (found,) = run(
+        ablation.main, "--pictures", photographs, "--count", "1", "--size", "128",
+        "--weights", other, "--only-weights",
+    )  # fmt: skip
+    assert list(found) == ["other"]
+    assert found["other"] != whole
 
 
 def test_focus_of_photographs(photographs: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,11 +6,12 @@ import torch
 
 from mefuse.aligned import Aligned
 from mefuse.blend import to_rgb, within_gamut
-from mefuse.level_stream import LevelFuser
+from mefuse.level_stream import LevelFuser, load_level_fuser
 from mefuse.levels import fuse_brackets
 from mefuse.models.deepfuse import DeepFuse, DeepFuseConfig
 from mefuse.models.lcndr import LCNDR, LCNDRConfig
 from mefuse.slices import Rect
+from mefuse.synth.sample import make_sample
 
 CPU = torch.device("cpu")
 
@@ -28,6 +29,13 @@ def network(request):
     if request.param == "deepfuse":
         return _awake(DeepFuse(DeepFuseConfig(width=4)))
     return _awake(LCNDR(LCNDRConfig(width=4, tokens=3, revision=4)))
+
+
+@pytest.fixture(scope="module")
+def room():
+    """The darkest and the brightest frame of the built-in scene, more than 512 px wide."""
+    darkest, *_, brightest = make_sample(528, 576, seed=1)
+    return [frame.pixels for frame in (darkest, brightest)]
 
 
 def _frames(rng, height, width, *, count=3, dtype=np.uint8):
@@ -55,6 +63,19 @@ def test_slices_equal_the_whole(rng, network, size):
     frames = _frames(rng, 140, 200, dtype=np.uint16)
     whole = _fuse(network, frames, size=1024, depth=16).pixels
     assert _psnr(_fuse(network, frames, size=size, depth=16).pixels, whole) > 85
+
+
+@pytest.mark.parametrize("name", ["deepfuse", "lcndr"])
+def test_slices_of_the_room_equal_the_whole_with_the_weights_that_ship(room, name):
+    fuser = load_level_fuser(name, device="cpu")
+    whole, *sliced = (
+        fuser.fuse(
+            Aligned.of(room, reference=0, ghost="off"), depth=16, slice_size=size, on_slice=None
+        ).pixels
+        for size in (640, 512, 256)
+    )
+    for pixels in sliced:
+        assert _psnr(pixels, whole) > 70
 
 
 def test_streaming_is_what_training_saw(rng, network):

@@ -1,5 +1,6 @@
 """Weights files: a round trip keeps everything; damage is refused in one sentence."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,21 @@ def test_the_shipped_weights_are_described_and_small(name):
     assert len(about.sha256) == 64
     assert about.notes["recipe"].startswith(f"{name}-")
     assert (RECIPES / about.notes["recipe"]).is_file()
+
+
+@pytest.mark.parametrize("name", [name for name, model in MODELS.items() if model.is_network])
+def test_every_weights_file_has_a_card_that_is_of_it(name):
+    cards = (RECIPES.parent / "weights" / "README.md").read_text().split("\n---\n")
+    (card,) = [card for card in cards if f"| file | `{name}.safetensors` |" in card]
+    about = weights.describe(name)
+    assert f"`{about.sha256}`" in card
+    assert f"| bytes | {about.bytes:,} |" in card
+    assert f"{about.parameters:,} parameters" in card
+    for part in ("| licence |", "recipes/", "docs/curves/", "MEF-SSIMc"):
+        assert part in card
+    curves = set(re.findall(r"\(\.\./(docs/curves/[\w.-]+|recipes/[\w.-]+)\)", card))
+    assert len(curves) >= 2
+    assert all((RECIPES.parent / file).is_file() for file in curves)
 
 
 def test_weights_of_another_model_are_refused(tmp_path):

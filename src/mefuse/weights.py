@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 
 from mefuse import landing
 from mefuse.errors import WeightsError
-from mefuse.models import MODELS, load_config_type, load_network_type
+from mefuse.models import MODELS, load_config_type, load_network_type, name_of
 from mefuse.pins import PINS
 
 FORMAT = "mefuse-1"
@@ -147,6 +147,7 @@ def save(network: Any, path: Path, *, notes: dict[str, str]) -> None:
     """Writes float32 weights with the network's config and free notes (recipe, score).
 
     Raises:
+        InputError: it is no model's network.
         WriteError: the file cannot be written; one that was there before stays.
     """
     from safetensors.numpy import save as serialised
@@ -155,7 +156,7 @@ def save(network: Any, path: Path, *, notes: dict[str, str]) -> None:
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
     metadata = {
         "format": FORMAT,
-        "model": type(network).__name__.lower(),
+        "model": name_of(network),
         "config": json.dumps(asdict(network.config)),
         "notes": json.dumps(notes),
     }

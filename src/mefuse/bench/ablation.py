@@ -1,9 +1,10 @@
-"""What each part of IPL gains: the cache, its precision, the prefill's size, DAEM, DRTM.
+"""What parts gain: of IPL the cache, its precision, the prefill, DAEM, DRTM; others as trained.
 
 `python -m mefuse.bench.ablation --pictures DIR` fuses validation brackets (pictures that training
-never saw, at sizes that take many slices) with the weights that ship and with parts changed, and
+never saw, at sizes that take many slices) with IPL's weights that ship and with parts changed, and
 prints one JSON object: loss over OpenCV's Mertens, and how much slices matter. `--weights
-NAME=FILE` adds networks trained without a part, by the recipes in recipes/ablation.
+NAME=FILE` adds networks of any model trained with and without a part, by the recipes in
+recipes/ablation; with `--only-weights` they are all that is measured.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -28,6 +29,7 @@ from mefuse.host.ipl import IPL
 from mefuse.host.planes import Planes
 from mefuse.metrics.mef_ssim import gray_plane, measure_mef_ssim
 from mefuse.metrics.mef_ssimc import measure_mef_ssimc
+from mefuse.models import Fuser, load_fuser
 from mefuse.models.ipl_config import Region
 from mefuse.stream import PREFILL_PX, NetworkFuser
 from mefuse.synth.pictures import load_pictures
@@ -68,9 +70,39 @@ class Alone:
         return self.network.decode(features, prior, alone, own)
 
 
+class Fusing(Protocol):
+    """Something that fuses frames in slices; what is compared here."""
+
+    @property
+    def name(self) -> str:
+        """What the table calls it."""
+
+    def fuse(self, frames: Sequence[Picture], *, slice_px: int = SLICE_PX) -> Picture:
+        """The fused picture of frames that lie as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A network of a weights file, run as its model is."""
+
+    name: str
+    fuser: Fuser
+
+    @staticmethod
+    def parsed(given: str) -> Given:
+        """What NAME=FILE says."""
+        name, _, file = given.partition("=")
+        path = Path(file)
+        return Given(name, load_fuser(weights.read(path).model, device="cpu", path=path))
+
+    def fuse(self, frames: Sequence[Picture], *, slice_px: int = SLICE_PX) -> Picture:
+        """See `Fusing`."""
+        return _fused(self.fuser, frames, slice_px)
+
+
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One way to run a network."""
+    """One way to run IPL."""
 
     name: str
     network: Network
@@ -78,16 +110,21 @@ class Variant:
     prefill_px: int = PREFILL_PX
 
     def fuse(self, frames: Sequence[Picture], *, slice_px: int = SLICE_PX) -> Picture:
-        """The fused picture of frames that lie as they are."""
+        """See `Fusing`."""
         fuser = NetworkFuser(
             self.name,
             HostBackend(self.network),
             cache_bits=self.bits,
             prefill_px=self.prefill_px,
         )
-        bracket = Aligned.of(frames, reference=len(frames) // 2, ghost="off")
-        fused = fuser.fuse(bracket, depth=8, slice_size=slice_px, on_slice=None)
-        return np.asarray(fused.pixels, np.uint8)
+        return _fused(fuser, frames, slice_px)
+
+
+def _fused(fuser: Fuser, frames: Sequence[Picture], slice_px: int) -> Picture:
+    """Frames fused as they lie, at 8 bits."""
+    bracket = Aligned.of(frames, reference=len(frames) // 2, ghost="off")
+    fused = fuser.fuse(bracket, depth=8, slice_size=slice_px, on_slice=None)
+    return np.asarray(fused.pixels, np.uint8)
 
 
 def variants(network: Network) -> list[Variant]:
@@ -115,14 +152,15 @@ def _mertens(frames: Sequence[Picture]) -> Picture:
     return np.asarray(np.clip(fused * 255, 0, 255).round(), np.uint8)
 
 
-def _seams_db(variant: Variant, frames: Sequence[Picture]) -> float:
+def _seams_db(variant: Fusing, frames: Sequence[Picture]) -> float:
     """PSNR between small slices and one for the whole picture, dB; at most 99."""
     parts = variant.fuse(frames).astype(np.float64)
-    error = np.mean((parts - variant.fuse(frames, slice_px=SIZE_PX)) ** 2)
+    whole_px = -(-max(frames[0].shape[:2]) // 64) * 64
+    error = np.mean((parts - variant.fuse(frames, slice_px=whole_px)) ** 2)
     return 99.0 if error == 0 else min(float(10 * np.log10(255**2 / error)), 99.0)
 
 
-def measure(found: Sequence[Variant], brackets: Sequence[Any]) -> dict[str, Any]:
+def measure(found: Sequence[Fusing], brackets: Sequence[Any]) -> dict[str, Any]:
     """Per variant: loss over Mertens's by both measures, and the PSNR between slice sizes."""
     yardstick = losses(_mertens, brackets).mean(0)
     table = {}
@@ -136,32 +174,28 @@ def measure(found: Sequence[Variant], brackets: Sequence[Any]) -> dict[str, Any]
     return table
 
 
-def _network(path: Path) -> IPL:
-    """The network of a weights file."""
-    found = weights.read(path)
-    return IPL(found.config, found.arrays)
-
-
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m mefuse.bench.ablation", description=__doc__)
     parser.add_argument("--pictures", type=Path, required=True, help="as the training took them")
     parser.add_argument("--count", type=int, default=6, help="brackets of each kind")
+    parser.add_argument("--size", type=int, default=SIZE_PX, help="side of the brackets, px")
     parser.add_argument("--weights", action="append", default=[], metavar="NAME=FILE")
+    parser.add_argument("--only-weights", action="store_true", help="leave out what ships")
     given = parser.parse_args()
     every = Recipe().held_out
     held_out = load_pictures(given.pictures)[every - 1 :: every]
     rng = np.random.default_rng(SEED)
     kinds = [kind for _ in range(given.count) for kind in ("pair", "three")]
-    drawn = [draw_frames(rng, held_out, kind, SIZE_PX) for kind in kinds]
+    drawn = [draw_frames(rng, held_out, kind, given.size) for kind in kinds]
     brackets = [
         [np.asarray(f.permute(1, 2, 0).mul(255).round().byte().numpy()) for f in frames]
         for frames in drawn
     ]
-    found = variants(_network(weights.find("ipl")))
-    for pair in given.weights:
-        name, _, file = pair.partition("=")
-        found.append(Variant(name, _network(Path(file))))
+    found: list[Fusing] = [Given.parsed(pair) for pair in given.weights]
+    if not given.only_weights:
+        shipped = weights.read(weights.find("ipl"))
+        found = [*variants(IPL(shipped.config, shipped.arrays)), *found]
     print(json.dumps(measure(found, brackets), indent=2))
 
 

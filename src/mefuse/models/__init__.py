@@ -165,6 +165,20 @@ def load_config_type(name: str) -> Any:
     return _named(_network_place(name, find_model(name).config))
 
 
+def name_of(network: object) -> str:
+    """The name of the model that a network in torch belongs to.
+
+    Raises:
+        InputError: it is of no model.
+    """
+    kind = type(network)
+    place = f"{kind.__module__}:{kind.__qualname__}"
+    for entry in MODELS.values():
+        if entry.network == place:
+            return entry.name
+    raise InputError(f"{place}: is no model's network; enter it in models/__init__.py")
+
+
 def _network_place(name: str, place: str | None) -> str:
     """What the table says of a network, where there is one."""
     if place is None:

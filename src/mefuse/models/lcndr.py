@@ -125,6 +125,22 @@ class SelfAttention(nn.Module):
         return seen
 
 
+class CoarseFusion(nn.Module):
+    """The coarse fused band: the frames' bands joined by their weight maps. It has no weights.
+
+    Source: the paper's coarse fusion, a sum over two frames weighted by their maps. The softmax
+    over any number of frames, where maps start from, and making up for lost strength are ours.
+    """
+
+    def forward(self, logits: Tensor, view: View) -> Tensor:
+        """Logits (M, 1, h/2, w/2) of a view's frames -> its band (B, h, w)."""
+        height, width = view.base.shape[-2:]
+        bounded = MAX_LOGIT * torch.tanh(logits / MAX_LOGIT)
+        residual = enlarge(bounded, 2)[..., :height, :width].view_as(view.bands)
+        total = 2 * (1 - view.depth) * view.power + view.unlike[:, None] * residual
+        return joined(view.bands, total, view.strength, depth=view.depth)
+
+
 class EdgeRevision(nn.Module):
     """Refines the edges of the coarse fused band and takes noise out of it: a gain, and a band.
 
@@ -169,6 +185,7 @@ class LCNDR(nn.Module):
         channels = self.extraction.channels + (self.config.width if self.config.tokens else 0)
         self.weight_head = nn.Conv2d(channels, 1, 3, padding=1)
         _quiet(self.weight_head)
+        self.coarse_fusion = CoarseFusion()
         self.revision = EdgeRevision(self.config) if self.config.revision else None
 
     @property
@@ -197,11 +214,7 @@ class LCNDR(nn.Module):
         if self.attention is not None:
             around = self.attention(torch.cat((excited, _others(view)), 1), cache)
             x = torch.cat((x, around), 1)
-        residual = MAX_LOGIT * torch.tanh(self.weight_head(x) / MAX_LOGIT)  # M, 1, h/2, w/2
-        height, width = view.base.shape[-2:]
-        residual = enlarge(residual, 2)[..., :height, :width].view_as(view.bands)
-        logits = 2 * (1 - view.depth) * view.power + view.unlike[:, None] * residual
-        coarse = joined(view.bands, logits, view.strength, depth=view.depth)
+        coarse: Tensor = self.coarse_fusion(self.weight_head(x), view)
         return coarse if self.revision is None else self.revision(coarse, view)
 
     def fuse_whole(

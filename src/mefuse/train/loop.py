@@ -128,10 +128,9 @@ class Trainer:
         """One step; returns what the curve keeps of it."""
         recipe, sample = self.recipe, next(self.samples).to(self.device)
         part = schedule(recipe, self.step, spent=self.spent_s / self.limit_s)
-        rates = (recipe.matrix_rate, recipe.learning_rate)
-        for optimiser, rate in zip(self.optimisers, rates, strict=True):
+        for optimiser in self.optimisers:
             for group in optimiser.param_groups:
-                group["lr"] = rate * part
+                group["lr"] = optimiser.defaults["lr"] * part
         luma, chroma = fuse_sample(self.network, sample, finest_px=recipe.finest_px or None)
         loss = fusion_loss(sample.detail, luma, chroma, recipe, mertens=sample.mertens)
         self.network.zero_grad(set_to_none=True)

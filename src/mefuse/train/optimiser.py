@@ -57,14 +57,20 @@ class Muon(torch.optim.Optimizer):
 
 
 def optimisers_of(network: nn.Module, recipe: Recipe) -> tuple[torch.optim.Optimizer, ...]:
-    """Muon for the matrices that mix channels inside the network, AdamW for all else."""
+    """Muon for the matrices that mix channels inside the network, AdamW for all else.
+
+    A network that has only one kind of weights gets one optimiser.
+    """
     mixing: list[Tensor] = []
     rest: list[Tensor] = []
     for name, weight in network.named_parameters():
         inside = "head" not in name
         is_matrix = weight.ndim >= 2 and weight[0].numel() >= MIXED_CHANNELS
         (mixing if inside and is_matrix else rest).append(weight)
-    return (
-        Muon(mixing, lr=recipe.matrix_rate),
-        torch.optim.AdamW(rest, lr=recipe.learning_rate, weight_decay=recipe.weight_decay),
-    )
+    found: list[torch.optim.Optimizer] = []
+    if mixing:
+        found.append(Muon(mixing, lr=recipe.matrix_rate))
+    if rest:
+        decay = recipe.weight_decay
+        found.append(torch.optim.AdamW(rest, lr=recipe.learning_rate, weight_decay=decay))
+    return tuple(found)
