@@ -28,6 +28,7 @@ from mefuse.device import resolve_device
 from mefuse.errors import ResultError
 from mefuse.grid import (
     BANDS,
+    CHROMA,
     COARSE_OVERLAP_PX,
     FINE,
     GRID,
@@ -293,7 +294,7 @@ class NetworkFuser:
             part = self._backend.decode(shown, pyramid.within(cut), Region.of(grown, whole), cache)
             maps.logits[(..., *here)] = part.logits[(..., *inner)]
             if added is not None:
-                maps.logits[(..., BANDS + 1, *here)] += added[(..., *inner)]
+                maps.logits[(..., CHROMA, *here)] += added[(..., *inner)]
             maps.gains[(..., *here)] = part.gains[(..., *inner)]
 
         for _ in self._backend.each(run.work.of("decode", decode_slice), slices):

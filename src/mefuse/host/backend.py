@@ -22,7 +22,7 @@ from mefuse.host.planes import Plane, Planes
 from mefuse.host.pyramid import blend_coarse, build_pyramid, weight_maps
 from mefuse.memory import available_memory_bytes
 from mefuse.models.ipl_config import Region
-from mefuse.scratch import Scratch
+from mefuse.scratch import Scratch, let_go
 from mefuse.slices import Rect
 from mefuse.slicework import Span
 from mefuse.weights import Weights
@@ -144,7 +144,7 @@ class HostBackend:
 
     def is_finite(self, coarse: Plane, maps: Maps[Planes]) -> bool:
         """Whether the coarse bands and the maps are all finite numbers."""
-        return all(bool(np.isfinite(part).all()) for part in (coarse, maps.logits, maps.gains))
+        return all(map(_all_finite, (coarse, *maps.logits, maps.gains)))
 
     def in_float32(self) -> None:
         """Nothing: this is float32 already."""
@@ -168,3 +168,12 @@ class HostBackend:
                 yield
         finally:
             cv2.setNumThreads(threads)
+
+
+def _all_finite(planes: Planes) -> bool:
+    """Whether planes (..., h, w) are all finite numbers; large ones plane by plane."""
+    for place in np.ndindex(planes.shape[:-2]):
+        if not np.isfinite(planes[place]).all():
+            return False
+        let_go(planes)
+    return True
