@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mefuse.transforms import Float64, Model, PointPairs, fit, grid_pairs, is_plausible, moved
-from mefuse.views import FLAT, Level, Pair, View, pair_of
+from mefuse.views import FLAT, Level, Pair, View, detail, pair_of
 
 UInt8 = NDArray[np.uint8]
 Rung = Model | Literal["none"]
@@ -136,8 +136,8 @@ def agreement(anchor: Level, other: Level, transform: Float64) -> float:
     shared = _both(first.seen, _onto(first, other, transform, other.seen))
     if cv2.countNonZero(shared) < MIN_SHARED * shared.size:
         return -1.0
-    second = Level(_onto(first, other, transform, other.contrast), shared, first.to_full)
-    one, two = first.detail(shared).ravel(), second.detail(shared).ravel()
+    second = _onto(first, other, transform, other.contrast)
+    one, two = detail(first.contrast, shared).ravel(), detail(second, shared).ravel()
     norm = float(np.sqrt((one @ one) * (two @ two)))
     return float(one @ two) / norm if norm > 0 else -1.0
 
@@ -190,7 +190,7 @@ def _onto(anchor: Level, other: Level, transform: Float64, plane: UInt8) -> UInt
     """A plane of `other`, its contrast or what is seen, as `anchor` would see it."""
     pull = np.linalg.inv(other.to_full) @ transform @ anchor.to_full
     size = (anchor.size[1], anchor.size[0])
-    is_mask = plane is other.seen
+    is_mask = plane is not other.contrast
     flags = cv2.WARP_INVERSE_MAP | (cv2.INTER_NEAREST if is_mask else cv2.INTER_LINEAR)
     outside = 0 if is_mask else FLAT
     return np.asarray(
@@ -225,7 +225,7 @@ def _shift_by_phase(anchor: View, other: View) -> Float64:
     """A pure shift from phase correlation of the local contrast, where the scene shows."""
     height, width = anchor.coarse.size
     window = cv2.createHanningWindow((width, height), cv2.CV_32F)
-    first, second = (level.detail(level.seen) for level in (anchor.coarse, other.coarse))
+    first, second = (detail(view.coarse.contrast, view.coarse.seen) for view in (anchor, other))
     (across, down), _ = cv2.phaseCorrelate(first, second, window)
     return _at_full_size(anchor, other, np.array([[1, 0, across], [0, 1, down], [0, 0, 1.0]]))
 

@@ -10,6 +10,7 @@ Source: Grossberg & Nayar, "Determining the camera response from images: what is
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -43,13 +44,13 @@ BAND_ROWS = 32
 class Level:
     """A frame's local contrast at one size.
 
-    `contrast` is (h, w) uint8, 128 where flat; `seen` is (h, w) uint8, 255 where the frame shows
-    the scene; `to_full` is (3, 3) and takes its pixels to the full-size frame's.
+    `contrast` is (h, w) uint8, 128 where flat; `to_full` is (3, 3) and takes its pixels to the
+    full-size frame's; `find_seen` gives what `seen` keeps.
     """
 
     contrast: UInt8
-    seen: UInt8
     to_full: Float64
+    find_seen: Callable[[], UInt8]
 
     @property
     def size(self) -> tuple[int, int]:
@@ -57,18 +58,20 @@ class Level:
         return int(self.contrast.shape[0]), int(self.contrast.shape[1])
 
     @cached_property
+    def seen(self) -> UInt8:
+        """(h, w) uint8, 255 where the frame shows the scene."""
+        return self.find_seen()
+
+    @cached_property
     def corners(self) -> NDArray[np.float32]:
         """(h, w) how well each place can be tracked: the smaller eigenvalue of its gradients."""
         return np.asarray(cv2.cornerMinEigenVal(self.contrast, 5), np.float32)
 
-    def detail(self, mask: UInt8) -> NDArray[np.float32]:
-        """(h, w) contrast around 0, and 0 where `mask` is 0."""
-        return np.asarray(cv2.copyTo(self.contrast.astype(np.float32) - FLAT, mask), np.float32)
-
     def sampled(self, step: int) -> Level:
         """Every so many pixels of it."""
         to_full = self.to_full @ np.diag([step, step, 1.0])
-        return Level(self.contrast[::step, ::step], self.seen[::step, ::step], to_full)
+        seen = self.seen[::step, ::step]
+        return Level(self.contrast[::step, ::step], to_full, lambda: seen)
 
     @property
     def scale(self) -> float:
@@ -86,9 +89,12 @@ class Gray:
     def level(self, tones: UInt8 | None = None) -> Level:
         """Local contrast of this gray, after the (256,) table `tones` where given."""
         codes = self.codes if tones is None else _mapped(self.codes, tones)
-        unclipped = cv2.dilate(_mapped(codes, UNCLIPPED), _square(WHITE_REACH_PX))
-        seen = np.asarray(cv2.bitwise_and(self._lit, unclipped), np.uint8)
-        return Level(_local_contrast(codes), seen, self.to_full)
+
+        def find_seen() -> UInt8:
+            unclipped = cv2.dilate(_mapped(codes, UNCLIPPED), _square(WHITE_REACH_PX))
+            return np.asarray(cv2.bitwise_and(self._lit, unclipped), np.uint8)
+
+        return Level(_local_contrast(codes), self.to_full, find_seen)
 
     @cached_property
     def _lit(self) -> UInt8:
@@ -153,8 +159,13 @@ def view_of(pixels: NDArray[Any]) -> View:
         coarse_gray=Gray(coarse, fine.to_full @ to_fine),
         fine_gray=fine,
     )
-    _ = view.features, view.fine, view.ranks  # here, where the caller may use several threads
+    _ = view.features, view.ranks  # here, where the caller may use several threads
     return view
+
+
+def detail(contrast: UInt8, mask: UInt8) -> NDArray[np.float32]:
+    """(h, w) contrast around 0, and 0 where `mask` is 0."""
+    return np.asarray(cv2.copyTo(contrast.astype(np.float32) - FLAT, mask), np.float32)
 
 
 def pair_of(first: View, second: View) -> Pair:
