@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "overview": "",
     "scratch": "",
     "slicework": "errors memory slices",
-    "regions": "errors overview",
+    "regions": "errors memory overview",
     "unchanged": "errors",
     "account": "align clock doubts frames memory models report settings slices",
     "device": "errors",

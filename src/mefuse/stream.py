@@ -188,6 +188,7 @@ class NetworkFuser:
         self._prefill(bracket, cache)
         seen = self._glimpse(bracket, slices, run)
         bracket.rest()
+        run.scratch.rest()
         pyramid = self._backend.build_pyramid(seen.luma)
         maps = self._decode(seen, pyramid, wide, cache, run)
         add_trust(maps, seen, bracket, self._backend)
