@@ -53,7 +53,7 @@ PREFILL_MULTIPLE_PX = 32  # its sides: two cells of the network, pooled by two
 BAND_BYTES = 64 * 2**20  # of a band of the fused picture: 21 megapixels of 8 bits
 REST_SLICES = 32  # after so many, arrays in files give their memory back
 OVERFLOWED = "half precision overflowed, fused again in float32"
-DECODE_FACTOR = 5  # features are 64 times fewer than pixels, and need a wider overlap
+DECODE_FACTOR = 4  # features are 64 times fewer than pixels, and need a wider overlap
 DECODE_PX = 4096  # beyond, a wider slice saves no overlap worth its memory
 
 Array = Any  # of the backend: numpy's on the CPU, torch's on a GPU
@@ -222,7 +222,7 @@ class NetworkFuser:
             height, width = (min(size + 2 * OVERLAP_PX, s) for s in (whole.height, whole.width))
             if self._backend.fits(height, width, len(bracket.frames)):
                 break
-            size //= 2
+            size = max(size // (2 * GRID_PX), 1) * GRID_PX
         return size
 
     def _in_float32(self) -> NetworkFuser:

@@ -27,7 +27,7 @@ from mefuse.slices import Rect
 from mefuse.slicework import Span
 from mefuse.weights import Weights
 
-SLICE_BYTES_PER_PX = 32  # of each frame, with all its arithmetic: 30 MB for 512 px and three frames
+SLICE_BYTES_PER_PX = 32  # of each frame, with all its arithmetic: 45 MB for 640 px and three frames
 SLICES_SHARE = 0.5  # of the free memory for slices; the rest is for what comes with them
 
 Energies = Sequence[tuple[Planes, Planes]]
@@ -53,7 +53,7 @@ class HostBackend:
     """A network on the CPU; see `stream.Backend` for what its methods do."""
 
     device = "cpu"
-    slice_px = 512  # three frames and their arithmetic take about 30 MB
+    slice_px = 640  # three frames and their arithmetic take about 45 MB
 
     def __init__(self, network: Network) -> None:
         self._network = network
