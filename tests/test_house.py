@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "clock": "",
     "memory": "",
     "transforms": "",
-    "views": "overview",
+    "views": "native overview",
     "metrics": "errors",
     "report": "slices",
     "bands": "",
@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "scratch": "errors",
     "slicework": "errors memory slices",
     "threads": "",
-    "regions": "errors overview",
+    "regions": "errors memory overview",
     "unchanged": "errors",
     "account": "align clock doubts frames memory models report settings slices",
     "device": "errors",
@@ -85,9 +85,9 @@ MAY_IMPORT = {
     "coverage": "errors slices transforms",
     "align": "coverage errors registration transforms views",
     "warp": "errors native slices",
-    "response": "",
+    "response": "native",
     "ghosts": "response slices",
-    "ghost_search": "ghosts response settings",
+    "ghost_search": "ghosts native response settings",
     "aligned": "ghost_search ghosts overview settings slices warp",
     "landing": "errors",
     "write": "bands boxes colour containers errors exif exif_copy exif_extract exif_layout extent "
@@ -104,7 +104,7 @@ MAY_IMPORT = {
     "levels": "blend cache",
     "level_stream": "aligned bands blend cache device errors levels models slices torch_backend "
     "weights",
-    "rules": "aligned grid iso trust wide",
+    "rules": "scratch aligned grid iso trust wide",
     "stream": "aligned bands cache device errors grid host models rules scratch slices slicework "
     "torch_backend weights",
     "resident": "aligned cache errors gpu grid models slices stream torch_backend",

@@ -19,6 +19,12 @@ def test_psnr_of_a_known_error():
     assert invariance.psnr(one, one + 1) == pytest.approx(48.13, abs=0.01)
 
 
+def test_no_quality_is_lost_to_slices_a_small_cache_and_fast_arithmetic(frames, arithmetic):
+    found = invariance.quality(frames, slice_px=128)
+    assert found["psnr_db"] >= 48
+    assert found["mef_ssim_apart"] <= 0.0005
+
+
 def test_slice_sizes(frames):
     assert invariance.slices(frames) > 50
 

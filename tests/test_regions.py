@@ -233,3 +233,28 @@ def test_frames_that_have_to_be_changed_first_are_held_whole(
     assert fuse_files(paths, target, settings=settings).warnings == by_regions.warnings
     assert any("8 bits among 16, promoted" in said for said in by_regions.warnings)
     assert target.read_bytes() == there
+
+
+def test_arrays_in_files_give_back_their_memory_and_keep_their_values(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    small = scratch.Scratch().empty((4, 4))
+    small[...] = 1
+    monkeypatch.setattr(scratch, "IN_MEMORY_BYTES", 1000)
+    large = scratch.Scratch().empty((3, 1 << 20))
+    large[...] = 2
+    held = _resident_file_bytes()
+    for array in (small, large, large[1:, ::2]):
+        scratch.let_go(array)
+    if held is not None:
+        assert _resident_file_bytes() < held - 2 * 4 * 2**20
+    assert (small == 1).all() and (large == 2).all()
+
+
+def _resident_file_bytes() -> int | None:
+    """What this process holds of files; None where the system does not say."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return None
+    lines = status.read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("RssFile:"))

@@ -111,7 +111,7 @@ def test_a_picture_made_of_smaller_slices_is_the_same_and_it_is_said(
     fuse_files(hand_held.names, tmp_path / "whole.png", settings=settings)
     _short_of_memory(monkeypatch, most_px=128 + 64)
     report = fuse_files(hand_held.names, tmp_path / "parts.png", settings=settings)
-    asked = slice_size or 512
+    asked = slice_size or HostBackend.slice_px
     assert any(f"slices of {asked} px, done again" in said for said in report.warnings)
     assert (tmp_path / "whole.png").read_bytes() == (tmp_path / "parts.png").read_bytes()
 
@@ -174,7 +174,7 @@ def test_a_timeline_has_steps_and_slices(hand_held: HandHeld, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("free", "expected"), [(None, 512), (2**34, 512), (2**26, 256), (1000, 64)]
+    ("free", "expected"), [(None, 640), (2**34, 640), (2**26, 128), (1000, 64)]
 )
 def test_the_slices_side_follows_the_free_memory(
     monkeypatch: pytest.MonkeyPatch, free: int | None, expected: int

@@ -26,10 +26,12 @@ from torch import Tensor
 from mefuse.gamut import LUMA
 from mefuse.grid import (
     BANDS,
+    CHROMA,
     CHROMA_FLOOR,
     CLIP_END,
     CLIP_SHARE,
     CLIP_START,
+    DEEP,
     ENERGY_FLOOR,
     FINE,
     FOLLOW_DOWN,
@@ -181,7 +183,7 @@ def blend_coarse(pyramid: Pyramid[Tensor], maps: Maps[Tensor]) -> Tensor:
     Returns:
         (B, h, w) the fused luma at 1/8.
     """
-    share = torch.softmax(maps.logits[:, :, BANDS], 1)  # deep bands
+    share = torch.softmax(maps.logits[:, :, DEEP], 1)  # deep bands
     logits, gains = maps.logits[:, :, FINE:BANDS], maps.gains[:, FINE:BANDS]
     blended = []
     for level, band in enumerate(pyramid.bands):
@@ -217,7 +219,7 @@ def weight_maps(energies: Tensor, pyramid: Pyramid[Tensor], maps: Maps[Tensor]) 
         for i in range(FINE)
     ]
     logits, gains = maps.logits[:, :, FINE:BANDS], maps.gains[:, FINE:BANDS]
-    share = torch.softmax(maps.logits[:, :, BANDS], 1)  # deep bands
+    share = torch.softmax(maps.logits[:, :, DEEP], 1)  # deep bands
     for level, energy in enumerate(pyramid.energies):
         logits, gains = mean_pool(_even(logits), 2), mean_pool(_even(gains), 2)
         coarse = _band_weights(energy, logits[:, :, level], gains[:, level])
@@ -245,7 +247,7 @@ def blend_fine(bands: Bands, coarse: Tensor, maps: Maps[Tensor]) -> tuple[Tensor
         gain = enlarge(maps.gains[:, level], factor)
         weights = enlarge(_band_weights(bands.energies[level], logits, gain), 2)
         fused = enlarge(fused, 2) + (weights * bands.fine[level]).sum(1)
-    return fused, _blend_chroma(bands, fused, maps.logits[:, :, BANDS + 1])
+    return fused, _blend_chroma(bands, fused, maps.logits[:, :, CHROMA])
 
 
 def _blend_chroma(bands: Bands, fused: Tensor, logits: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from mefuse.ghosts import DRIFT_CELLS, Bytes, Ghost, Ghosts, Pixels, Plane, looked_up
+from mefuse.native import compare as native
 from mefuse.response import LevelMap, map_levels
 from mefuse.settings import GhostRemoval
 
@@ -54,7 +55,7 @@ LIMITS: dict[GhostRemoval, Limits] = {
 _JPEG_PX = 1  # how far misalignment and JPEG may shift a level anywhere
 # A code by which the trusted frame leaves what the other allows counts for so many of the frame's:
 # dark frames have few codes, with less noise in them.
-_BACKWARD = 3.0
+_BACKWARD = 3
 _JOINT = np.ones((11, 11), np.uint8)  # places that nearly touch are one
 _WINDOW_PX = 5  # of the frames at half their size, in which structures are compared
 _NOISE = 2.0  # variance, codes^2: what noise and JPEG leave of a flat place
@@ -92,12 +93,12 @@ def find_ghosts(
 
 def _find(trusted: Bytes, frame: Bytes, index: int, limits: Limits) -> Ghost | None:
     """The ghost of a frame against a trusted one; None where nothing moved."""
-    levels = _levels(trusted, frame)
+    levels = map_levels(trusted, frame)
     # The dearer questions are asked only where the cheaper ones leave something.
     forward = _excess(trusted, frame, levels, limits.shift)
     if not _exceeds(forward, limits.seed):
         return None
-    pair = _Pair(trusted, frame, levels, _levels(frame, trusted))
+    pair = _Pair(trusted, frame, levels, map_levels(frame, trusted))
     sure = pair.contradiction(limits.shift, forward=forward)
     if not _exceeds(sure, limits.seed):
         return None
@@ -134,12 +135,6 @@ class _Pair:
         return _bytes(cv2.min(forward, backward))
 
 
-def _levels(first: Bytes, second: Bytes) -> LevelMap:
-    """The map from the levels of one to those of the other."""
-    least, most = _range(first, _JPEG_PX)
-    return map_levels(first, second, texture=_bytes(cv2.subtract(most, least)))
-
-
 def _range(pixels: Bytes, radius_px: int) -> tuple[Bytes, Bytes]:
     """The least and the greatest level around each pixel."""
     box = np.ones((2 * radius_px + 1, 2 * radius_px + 1), np.uint8)
@@ -152,23 +147,24 @@ def _bytes(pixels: Pixels) -> Bytes:
 
 
 def _excess(
-    first: Bytes, second: Bytes, levels: LevelMap, shift_px: int, *, scale: float = 1.0
+    first: Bytes, second: Bytes, levels: LevelMap, shift_px: int, *, scale: int = 1
 ) -> Bytes:
     """By how much the second leaves what the first around allows: (h, w), codes times `scale`."""
-    least, most = _range(first, shift_px)
-    low = cv2.LUT(least, _table(np.floor(levels.low)))
-    high = cv2.LUT(most, _table(np.ceil(levels.high)))
-    off = cv2.max(cv2.subtract(second, high), cv2.subtract(low, second))
-    red, green, blue = cv2.split(off)
-    strongest = cv2.max(cv2.max(red, green), blue)
-    if scale != 1.0:
-        strongest = cv2.convertScaleAbs(strongest, alpha=scale)
+    low, high = (end.astype(np.uint8) for end in (np.floor(levels.low), np.ceil(levels.high)))
+    strongest = native.excess(first, second, low, high, reach_px=shift_px, scale=scale)
+    if strongest is None:
+        strongest = _strongest_excess(first, second, low, high, shift_px)
+        strongest = _bytes(cv2.convertScaleAbs(strongest, alpha=scale))
     return _bytes(cv2.GaussianBlur(strongest, (5, 5), 0))
 
 
-def _table(levels: Plane) -> Bytes:
-    """A level table per channel as cv2.LUT takes it: (1, 256, 3) uint8."""
-    return np.ascontiguousarray(levels.T[None]).astype(np.uint8)
+def _strongest_excess(first: Bytes, second: Bytes, low: Bytes, high: Bytes, shift_px: int) -> Bytes:
+    """The same of the channel where it is strongest, neither scaled nor blurred."""
+    least, most = _range(first, shift_px)
+    above = cv2.subtract(second, cv2.LUT(most, np.ascontiguousarray(high.T[None])))
+    below = cv2.subtract(cv2.LUT(least, np.ascontiguousarray(low.T[None])), second)
+    red, green, blue = cv2.split(cv2.max(above, below))
+    return _bytes(cv2.max(cv2.max(red, green), blue))
 
 
 def _torn(trusted: Bytes, frame: Bytes) -> Bytes:

@@ -15,7 +15,8 @@ Cut = tuple[slice, slice]  # rows and columns
 
 BANDS = 6  # bands with weights of their own; deeper ones share one weight map
 FINE = 3  # bands blended region by region; 2**FINE is the grid of features and maps
-LOGITS = BANDS + 2  # per frame: bands, deep bands, chroma
+DEEP, CHROMA = BANDS, BANDS + 1  # places among a frame's log weights, behind those of its bands
+LOGITS = CHROMA + 1
 GRID = 2**FINE
 FEATURES = 8 + 2 * BANDS + BANDS - FINE  # channels that a network sees per frame
 # What a glimpse and the fine bands need around a region to be independent of it: 8 px each for the

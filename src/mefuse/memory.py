@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 _OPENCV_NO_MEMORY = -4  # cv2.error.code: StsNoMem
@@ -65,6 +67,23 @@ def machine_memory_bytes() -> int | None:
     limit = Path("/sys/fs/cgroup/memory.max")
     text = limit.read_text().strip() if limit.exists() else "max"
     return min(memory, int(text)) if text.isdigit() else memory
+
+
+def return_freed() -> None:
+    """Gives the system what was freed: glibc keeps much of it, where threads shared the heap."""
+    trim = _trim()
+    if trim is not None:
+        trim(0)
+
+
+@cache
+def _trim() -> Callable[[int], int] | None:
+    """glibc's malloc_trim; None where the C library is another one."""
+    if not sys.platform.startswith("linux"):
+        return None
+    import ctypes
+
+    return getattr(ctypes.CDLL(None), "malloc_trim", None)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mefuse.errors import ReadError
+from mefuse.memory import return_freed
 from mefuse.overview import reduce_whole
 
 if TYPE_CHECKING:
@@ -120,12 +121,15 @@ class TiffRegions:
     @cached_property
     def overview(self) -> Pixels:
         """See `overview.overview_of`; the one time that all is read."""
-        return reduce_whole(self)
+        small = reduce_whole(self)
+        self.rest()
+        return small
 
     def rest(self) -> None:
         """Lets go of the decoded parts."""
         with self._lock:
             self._parts.clear()
+        return_freed()
 
     def __len__(self) -> int:
         return self.shape[0]

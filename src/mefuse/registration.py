@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mefuse.transforms import Float64, Model, PointPairs, fit, grid_pairs, is_plausible, moved
-from mefuse.views import FLAT, Level, Pair, View, pair_of
+from mefuse.views import FLAT, Level, Pair, View, detail, pair_of
 
 UInt8 = NDArray[np.uint8]
 Rung = Model | Literal["none"]
@@ -41,6 +41,7 @@ RUNG_GAIN, RUNG_GAIN_PX, RUNG_ERRORS = 0.02, 0.01, 2.0
 CLEAR_AGREEMENT = 0.35  # of local contrast: no chance match comes near
 MIN_AGREEMENT = 0.15  # below, the frames show different things (measured: below 0.05 there)
 AGREEMENT_SLACK = 0.01  # chance differences between two almost equal transforms
+AGREEMENT_STEP = 2  # coarse px: more add nothing
 MIN_SHARED = 0.01  # of the picture: less says nothing about agreement
 
 
@@ -84,7 +85,7 @@ def register(
         None where the frames share too little to measure, or do not show the same thing.
     """
     pair = pair_of(anchor, other)
-    start = _refined(pair, _first_guess(anchor, other, pair)) if guess is None else guess
+    start = _refined(pair, *_first_guess(anchor, other, pair)) if guess is None else guess
     found = flow(pair, start, fine=True)
     if found is None:
         return None
@@ -114,9 +115,9 @@ def flow(pair: Pair, guess: Float64, *, fine: bool) -> Flow | None:
     if len(points) < MIN_POINTS:
         return None
     start = moved(np.linalg.inv(first.to_full) @ pair.coarse[0].to_full, points)
-    warped = _onto(first, second, guess)
+    warped = _onto(first, second, guess, second.contrast)
     side, levels = (TRACK_FINE_PX, 1) if fine else (TRACK_COARSE_PX, 3)
-    end, sigma_px, found = _tracked(first.contrast, warped.contrast, start, side, levels)
+    end, sigma_px, found = _tracked(first.contrast, warped, start, side, levels)
     held = cells[found].sum(axis=1) % HELD_OUT == 0
     if len(held) < MIN_POINTS or np.count_nonzero(held) < MIN_HELD:
         return None
@@ -129,15 +130,16 @@ def flow(pair: Pair, guess: Float64, *, fine: bool) -> Flow | None:
 def agreement(anchor: Level, other: Level, transform: Float64) -> float:
     """Correlation (-1..1) of local contrast where both show the scene, under `transform`.
 
-    -1 where they share next to nothing.
+    -1 where they share next to nothing. Measured at every second pixel across and down.
     """
-    warped = _onto(anchor, other, transform)
-    shared = _both(anchor.seen, warped.seen)
+    first = anchor.sampled(AGREEMENT_STEP)
+    shared = _both(first.seen, _onto(first, other, transform, other.seen))
     if cv2.countNonZero(shared) < MIN_SHARED * shared.size:
         return -1.0
-    first, second = anchor.detail(shared).ravel(), warped.detail(shared).ravel()
-    norm = float(np.sqrt((first @ first) * (second @ second)))
-    return float(first @ second) / norm if norm > 0 else -1.0
+    second = _onto(first, other, transform, other.contrast)
+    one, two = detail(first.contrast, shared).ravel(), detail(second, shared).ravel()
+    norm = float(np.sqrt((one @ one) * (two @ two)))
+    return float(one @ two) / norm if norm > 0 else -1.0
 
 
 def misses_px(transform: Float64, pairs: PointPairs) -> Float64:
@@ -145,8 +147,8 @@ def misses_px(transform: Float64, pairs: PointPairs) -> Float64:
     return np.asarray(np.linalg.norm(moved(transform, pairs.start) - pairs.end, axis=1))
 
 
-def _first_guess(anchor: View, other: View, pair: Pair) -> Float64:
-    """A rough transform: matched features, or if those agree badly whatever agrees best."""
+def _first_guess(anchor: View, other: View, pair: Pair) -> tuple[Float64, float]:
+    """A rough transform and its agreement: features', or where that is bad whatever agrees best."""
     best, score = np.eye(3), -2.0
     for guess_of in (_similarity_by_features, _shift_by_phase, _no_motion):
         guess = guess_of(anchor, other)
@@ -157,14 +159,14 @@ def _first_guess(anchor: View, other: View, pair: Pair) -> Float64:
             best, score = guess, agreed
         if score > CLEAR_AGREEMENT:
             break
-    return best
+    return best, score
 
 
-def _refined(pair: Pair, guess: Float64) -> Float64:
+def _refined(pair: Pair, guess: Float64, agreed: float) -> Float64:
     """`guess`, or the homography through the coarse flow near it where that agrees better."""
     coarse = flow(pair, guess, fine=False)
     better = fit(coarse.used, "homography", pair.size) if coarse else None
-    if better is None or agreement(*pair.coarse, better) < agreement(*pair.coarse, guess):
+    if better is None or agreement(*pair.coarse, better) < agreed:
         return guess
     return better
 
@@ -184,15 +186,16 @@ def _lowest_good_rung(
     return rungs[-1]
 
 
-def _onto(anchor: Level, other: Level, transform: Float64) -> Level:
-    """`other` as `anchor` would see it under `transform`."""
+def _onto(anchor: Level, other: Level, transform: Float64, plane: UInt8) -> UInt8:
+    """A plane of `other`, its contrast or what is seen, as `anchor` would see it."""
     pull = np.linalg.inv(other.to_full) @ transform @ anchor.to_full
     size = (anchor.size[1], anchor.size[0])
-    inverse = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    contrast = cv2.warpPerspective(other.contrast, pull, size, flags=inverse, borderValue=FLAT)
-    nearest = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
-    seen = cv2.warpPerspective(other.seen, pull, size, flags=nearest)
-    return Level(np.asarray(contrast, np.uint8), np.asarray(seen, np.uint8), anchor.to_full)
+    is_mask = plane is not other.contrast
+    flags = cv2.WARP_INVERSE_MAP | (cv2.INTER_NEAREST if is_mask else cv2.INTER_LINEAR)
+    outside = 0 if is_mask else FLAT
+    return np.asarray(
+        cv2.warpPerspective(plane, pull, size, flags=flags, borderValue=outside), np.uint8
+    )
 
 
 def _both(first: UInt8, second: UInt8) -> UInt8:
@@ -222,7 +225,7 @@ def _shift_by_phase(anchor: View, other: View) -> Float64:
     """A pure shift from phase correlation of the local contrast, where the scene shows."""
     height, width = anchor.coarse.size
     window = cv2.createHanningWindow((width, height), cv2.CV_32F)
-    first, second = (level.detail(level.seen) for level in (anchor.coarse, other.coarse))
+    first, second = (detail(view.coarse.contrast, view.coarse.seen) for view in (anchor, other))
     (across, down), _ = cv2.phaseCorrelate(first, second, window)
     return _at_full_size(anchor, other, np.array([[1, 0, across], [0, 1, down], [0, 0, 1.0]]))
 
@@ -242,13 +245,13 @@ def _trackable(pair: Pair, transform: Float64) -> tuple[NDArray[np.intp], Float6
     The grid is as fine as the shared area is small.
     """
     anchor = pair.coarse[0]
-    shared = _both(anchor.seen, _onto(*pair.coarse, transform).seen)
+    shared = _both(anchor.seen, _onto(*pair.coarse, transform, pair.coarse[1].seen))
     area = cv2.countNonZero(shared)
     side = max(MIN_CELL_PX, round(float(np.sqrt(area / POINTS))))
     rows, columns = anchor.size[0] // side, anchor.size[1] // side
     if area == 0 or rows == 0 or columns == 0:
         return np.zeros((0, 2), np.intp), np.zeros((0, 2))
-    response = np.asarray(cv2.copyTo(cv2.cornerMinEigenVal(anchor.contrast, 5), shared), np.float32)
+    response = np.asarray(cv2.copyTo(anchor.corners, shared), np.float32)
     blocks = response[: side * rows, : side * columns].reshape(rows, side, columns, side)
     cells = blocks.transpose(0, 2, 1, 3).reshape(rows, columns, side * side)
     row, column = np.nonzero(cells.max(axis=2) > MIN_RESPONSE)

@@ -22,7 +22,7 @@ from mefuse.errors import InputError, ResultError
 from mefuse.gpu import trust
 from mefuse.gpu.graphs import Graphs, graphs_of
 from mefuse.gpu.streams import Conveyor, copied, lanes_of
-from mefuse.grid import BANDS, Glimpse, Maps, everything
+from mefuse.grid import CHROMA, Glimpse, Maps, everything
 from mefuse.models.ipl_config import Region
 from mefuse.slices import GRID_PX
 from mefuse.stream import PREFILL_MULTIPLE_PX, PREFILL_PX
@@ -145,7 +145,7 @@ class ResidentFuser:
         found = backend.decode(seen, pyramid.within(grid), region, cache)
         maps = Maps(found.logits.float(), found.gains.float())
         added = trust.log_weights(seen.luma[0], seen.energies[0, :, 0], rounding=step)
-        maps.logits[0, :, BANDS + 1] += added
+        maps.logits[0, :, CHROMA] += added
         return backend.blend_coarse(pyramid, maps), maps
 
 

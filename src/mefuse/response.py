@@ -1,4 +1,4 @@
-"""How the levels of one exposure appear in another: robust level-to-level maps. A leaf.
+"""How the levels of one exposure appear in another: robust level-to-level maps.
 
 Two exposures of a scene are tied by the camera's response: what has one level in the first has,
 but for noise, one level in the second. The joint histogram of both (the comparagram) shows that
@@ -19,6 +19,8 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from mefuse.native import compare as native
 
 Levels = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -62,15 +64,14 @@ class LevelMap:
     open: Levels
 
 
-def map_levels(first: Bytes, second: Bytes, *, texture: Bytes) -> LevelMap:
+def map_levels(first: Bytes, second: Bytes) -> LevelMap:
     """The map from the levels of one exposure to those of another.
 
     Args:
         first: (h, w, 3) uint8.
         second: (h, w, 3) uint8, aligned to it; some of it may have moved.
-        texture: (h, w, 3) uint8, range of `first` around each pixel.
     """
-    counts = _with_other_channels(_comparagrams(first, second, texture))
+    counts = _with_other_channels(_comparagrams(first, second))
     ridges = _ridges(counts)
     ridges = _ridges(counts + _power_law(counts, ridges))
     centre = np.stack([_centre(*pair) for pair in zip(counts, ridges, strict=True)])
@@ -92,8 +93,15 @@ def _shouldered(low: Levels) -> Levels:
     return low
 
 
-def _comparagrams(first: Bytes, second: Bytes, texture: Bytes) -> Levels:
+def _comparagrams(first: Bytes, second: Bytes) -> Levels:
     """Pixels per pair of levels: (3, 256 of the first, 256 of the second)."""
+    found = native.comparagrams(
+        first, second, step_px=_STEP, textured_step_px=_TEXTURED_STEP, flat=_FLAT
+    )
+    if found is not None:
+        return found
+    box = np.ones((3, 3), np.uint8)
+    texture = np.asarray(cv2.subtract(cv2.dilate(first, box), cv2.erode(first, box)))
     one, other, rough = (part[::_STEP, ::_STEP] for part in (first, second, texture))
     counts = np.empty((3, LEVELS, LEVELS), np.float32)
     for c in range(3):

@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mefuse.aligned import Aligned
-from mefuse.grid import BANDS, FINE, Glimpse, Maps
+from mefuse.grid import CHROMA, FINE, Glimpse, Maps
 from mefuse.iso import noisier_frames, without_noise
+from mefuse.scratch import let_go
 from mefuse.trust import ColourTrust
 from mefuse.wide import in_srgb, is_wide
 
 Array = Any  # of the device
-CHROMA = BANDS + 1  # its place among a frame's log weights
+BAND_CELLS = 1 << 20  # weighed at once: of a picture of 67 megapixels
 
 
 class Device(Protocol):
@@ -47,8 +48,13 @@ def add_trust(maps: Maps[Array], seen: Glimpse[Array], bracket: Aligned, device:
     luma = device.to_host(seen.luma)
     step = 1 / np.iinfo(bracket.frames[0].dtype).max
     finest = device.to_host(seen.energies[..., 0, :, :])
-    added = ColourTrust.of(luma, finest, rounding=step).log_weights(luma)
-    maps.logits[..., CHROMA, :, :] += device.of_host(added)
+    trust = ColourTrust.of(luma, finest, rounding=step)
+    let_go(finest)
+    rows_at_once = max(BAND_CELLS // luma.shape[-1], 1)
+    for top in range(0, luma.shape[-2], rows_at_once):
+        rows = slice(top, top + rows_at_once)
+        added = trust.log_weights(luma[..., rows, :])
+        maps.logits[..., CHROMA, rows, :] += device.of_host(added)
     for n in noisier_frames(bracket.isos):
         fine, chroma = without_noise(
             luma[n],

@@ -45,10 +45,28 @@ class Scratch:
 
     def rest(self) -> None:
         """Gives back the memory of what lies in files; no value changes."""
-        release: Any = getattr(mmap, "MADV_DONTNEED", None)  # Windows pages out by itself
-        if release is not None:
-            for mapped in self._mapped:
-                mapped.madvise(release)
+        for mapped in self._mapped:
+            _rest(mapped)
+
+
+def let_go(array: NDArray[Any]) -> None:
+    """Gives back the memory of all that lies in one file with an array; no value changes.
+
+    For steps that pass over large arrays part by part; where they lie in memory nothing happens.
+    """
+    base: Any = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, memoryview):
+        base = base.obj
+    if isinstance(base, mmap.mmap):
+        _rest(base)
+
+
+def _rest(mapped: mmap.mmap) -> None:
+    release: Any = getattr(mmap, "MADV_DONTNEED", None)  # Windows pages out by itself
+    if release is not None:
+        mapped.madvise(release)
 
 
 def _reserve(file: BinaryIO, size: int) -> None:

@@ -28,6 +28,7 @@ from mefuse.device import resolve_device
 from mefuse.errors import ResultError
 from mefuse.grid import (
     BANDS,
+    CHROMA,
     COARSE_OVERLAP_PX,
     FINE,
     GRID,
@@ -52,7 +53,7 @@ PREFILL_MULTIPLE_PX = 32  # its sides: two cells of the network, pooled by two
 BAND_BYTES = 64 * 2**20  # of a band of the fused picture: 21 megapixels of 8 bits
 REST_SLICES = 32  # after so many, arrays in files give their memory back
 OVERFLOWED = "half precision overflowed, fused again in float32"
-DECODE_FACTOR = 5  # features are 64 times fewer than pixels, and need a wider overlap
+DECODE_FACTOR = 4  # features are 64 times fewer than pixels, and need a wider overlap
 DECODE_PX = 4096  # beyond, a wider slice saves no overlap worth its memory
 
 Array = Any  # of the backend: numpy's on the CPU, torch's on a GPU
@@ -187,6 +188,7 @@ class NetworkFuser:
         self._prefill(bracket, cache)
         seen = self._glimpse(bracket, slices, run)
         bracket.rest()
+        run.scratch.rest()
         pyramid = self._backend.build_pyramid(seen.luma)
         maps = self._decode(seen, pyramid, wide, cache, run)
         add_trust(maps, seen, bracket, self._backend)
@@ -220,7 +222,7 @@ class NetworkFuser:
             height, width = (min(size + 2 * OVERLAP_PX, s) for s in (whole.height, whole.width))
             if self._backend.fits(height, width, len(bracket.frames)):
                 break
-            size //= 2
+            size = max(size // (2 * GRID_PX), 1) * GRID_PX
         return size
 
     def _in_float32(self) -> NetworkFuser:
@@ -293,7 +295,7 @@ class NetworkFuser:
             part = self._backend.decode(shown, pyramid.within(cut), Region.of(grown, whole), cache)
             maps.logits[(..., *here)] = part.logits[(..., *inner)]
             if added is not None:
-                maps.logits[(..., BANDS + 1, *here)] += added[(..., *inner)]
+                maps.logits[(..., CHROMA, *here)] += added[(..., *inner)]
             maps.gains[(..., *here)] = part.gains[(..., *inner)]
 
         for _ in self._backend.each(run.work.of("decode", decode_slice), slices):

@@ -10,6 +10,7 @@ Source: Grossberg & Nayar, "Determining the camera response from images: what is
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,6 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mefuse.native import compare as native
 from mefuse.overview import factor_of, overview_of, to_frame
 
 Float64 = NDArray[np.float64]
@@ -38,26 +40,38 @@ FEATURES = 600
 BAND_ROWS = 32
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Level:
     """A frame's local contrast at one size.
 
-    `contrast` is (h, w) uint8, 128 where flat; `seen` is (h, w) uint8, 255 where the frame shows
-    the scene; `to_full` is (3, 3) and takes its pixels to the full-size frame's.
+    `contrast` is (h, w) uint8, 128 where flat; `to_full` is (3, 3) and takes its pixels to the
+    full-size frame's; `find_seen` gives what `seen` keeps.
     """
 
     contrast: UInt8
-    seen: UInt8
     to_full: Float64
+    find_seen: Callable[[], UInt8]
 
     @property
     def size(self) -> tuple[int, int]:
         """(height, width)."""
         return int(self.contrast.shape[0]), int(self.contrast.shape[1])
 
-    def detail(self, mask: UInt8) -> NDArray[np.float32]:
-        """(h, w) contrast around 0, and 0 where `mask` is 0."""
-        return np.asarray(cv2.copyTo(self.contrast.astype(np.float32) - FLAT, mask), np.float32)
+    @cached_property
+    def seen(self) -> UInt8:
+        """(h, w) uint8, 255 where the frame shows the scene."""
+        return self.find_seen()
+
+    @cached_property
+    def corners(self) -> NDArray[np.float32]:
+        """(h, w) how well each place can be tracked: the smaller eigenvalue of its gradients."""
+        return np.asarray(cv2.cornerMinEigenVal(self.contrast, 5), np.float32)
+
+    def sampled(self, step: int) -> Level:
+        """Every so many pixels of it."""
+        to_full = self.to_full @ np.diag([step, step, 1.0])
+        seen = self.seen[::step, ::step]
+        return Level(self.contrast[::step, ::step], to_full, lambda: seen)
 
     @property
     def scale(self) -> float:
@@ -65,7 +79,7 @@ class Level:
         return float(self.to_full[0, 0])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Gray:
     """(h, w) uint8 `codes` of a frame at one size, and (3, 3) `to_full`."""
 
@@ -75,10 +89,17 @@ class Gray:
     def level(self, tones: UInt8 | None = None) -> Level:
         """Local contrast of this gray, after the (256,) table `tones` where given."""
         codes = self.codes if tones is None else _mapped(self.codes, tones)
-        lit = cv2.erode(_mapped(self.codes, LIT), _square(BLACK_REACH_PX))
-        unclipped = cv2.dilate(_mapped(codes, UNCLIPPED), _square(WHITE_REACH_PX))
-        seen = np.asarray(cv2.bitwise_and(lit, unclipped), np.uint8)
-        return Level(_local_contrast(codes), seen, self.to_full)
+
+        def find_seen() -> UInt8:
+            unclipped = cv2.dilate(_mapped(codes, UNCLIPPED), _square(WHITE_REACH_PX))
+            return np.asarray(cv2.bitwise_and(self._lit, unclipped), np.uint8)
+
+        return Level(_local_contrast(codes), self.to_full, find_seen)
+
+    @cached_property
+    def _lit(self) -> UInt8:
+        """255 where nothing near is black."""
+        return np.asarray(cv2.erode(_mapped(self.codes, LIT), _square(BLACK_REACH_PX)), np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,8 +159,13 @@ def view_of(pixels: NDArray[Any]) -> View:
         coarse_gray=Gray(coarse, fine.to_full @ to_fine),
         fine_gray=fine,
     )
-    _ = view.features, view.fine, view.ranks  # here, where the caller may use several threads
+    _ = view.features, view.ranks  # here, where the caller may use several threads
     return view
+
+
+def detail(contrast: UInt8, mask: UInt8) -> NDArray[np.float32]:
+    """(h, w) contrast around 0, and 0 where `mask` is 0."""
+    return np.asarray(cv2.copyTo(contrast.astype(np.float32) - FLAT, mask), np.float32)
 
 
 def pair_of(first: View, second: View) -> Pair:
@@ -190,6 +216,11 @@ def _shrunk(pixels: NDArray[Any], limit_px: int) -> tuple[NDArray[Any], Float64]
 
 def _local_contrast(codes: UInt8) -> UInt8:
     """(h, w) local contrast of `codes`, by bands of rows that stay in the processor's cache."""
+    found = native.contrast(
+        codes, window_px=CONTRAST_PX, floor=CONTRAST_FLOOR, gain=CONTRAST_GAIN, flat=FLAT
+    )
+    if found is not None:
+        return found
     window = (CONTRAST_PX, CONTRAST_PX)
     means = np.asarray(cv2.boxFilter(codes, cv2.CV_32F, window), np.float32)
     squares = np.asarray(cv2.sqrBoxFilter(codes, cv2.CV_32F, window), np.float32)

@@ -1,4 +1,4 @@
-"""What must not change the fused picture: slice size, cache precision, order, empty frames, size.
+"""What must not change the fused picture: arithmetic, slices, cache, order, empty frames, size.
 
 `python -m mefuse.bench.invariance FRAME...` measures each on one real bracket, with the weights
 that ship, on the CPU, and prints one JSON object; PSNR in dB, 99 where two pictures are equal.
@@ -26,7 +26,7 @@ from mefuse.host.backend import HostBackend
 from mefuse.models import Fused
 from mefuse.read import read_frame
 from mefuse.settings import FuseSettings
-from mefuse.stream import NetworkFuser
+from mefuse.stream import Backend, NetworkFuser
 
 Pixels = NDArray[Any]
 SLICES_PX = (256, 512, 1024)
@@ -40,24 +40,49 @@ def psnr(one: Pixels, other: Pixels) -> float:
     return 99.0 if error == 0 else min(float(10 * np.log10(peak**2 / error)), 99.0)
 
 
-def _fuse(frames: Sequence[Pixels], *, slice_px: int | None = None, bits: Bits = 8) -> Fused:
+def _fuse(
+    frames: Sequence[Pixels],
+    *,
+    slice_px: int | None = None,
+    bits: Bits = 8,
+    depth: int = 16,
+    backend: Backend | None = None,
+) -> Fused:
     """Fuses frames as they lie, 16 bits out, so that rounding hides nothing."""
-    network = HostBackend.of(weights.read(weights.find("ipl")))
+    network = backend or HostBackend.of(weights.read(weights.find("ipl")))
     fuser = NetworkFuser("ipl", network, cache_bits=bits)
     return fuser.fuse(
         Aligned.of(
             sorted(frames, key=np.mean), reference=len(frames) // 2, ghost=AS_THEY_LIE.ghost
         ),
-        depth=16,
+        depth=depth,
         slice_size=slice_px,
         on_slice=None,
     )
 
 
+def _whole_px(frames: Sequence[Pixels]) -> int:
+    """Side of a slice that holds the whole picture."""
+    return -(-int(max(frames[0].shape[:2])) // 64) * 64
+
+
+def quality(frames: Sequence[Pixels], *, slice_px: int | None = None) -> dict[str, float]:
+    """The fused 8 bits against the definition's: in float32, of the whole, its cache as it is."""
+    from mefuse.metrics.mef_ssim import gray_plane, measure_mef_ssim
+    from mefuse.torch_backend import TorchBackend
+
+    definition = TorchBackend(weights.load(weights.find("ipl"), model="ipl"), device="cpu")
+    whole = _fuse(frames, slice_px=_whole_px(frames), bits=32, depth=8, backend=definition)
+    ours = _fuse(frames, slice_px=slice_px, depth=8)
+    grays = [gray_plane(frame) for frame in frames]
+    found = measure_mef_ssim(grays, [gray_plane(fused.pixels) for fused in (ours, whole)])
+    return {"psnr_db": psnr(ours.pixels, whole.pixels), "mef_ssim_apart": abs(found[0] - found[1])}
+
+
 def slices(frames: Sequence[Pixels]) -> float:
     """The worst PSNR between any two slice sizes, the whole picture among them."""
-    whole = -(-max(frames[0].shape[:2]) // 64) * 64
-    fused = [_fuse(frames, slice_px=size).pixels for size in (*SLICES_PX, whole)]
+    sizes = (*SLICES_PX, _whole_px(frames))
+    fused = [_fuse(frames, slice_px=size).pixels for size in sizes]
     return min(psnr(one, other) for one, other in itertools.combinations(fused, 2))
 
 
@@ -111,6 +136,7 @@ def main() -> None:
     given = parser.parse_args()
     frames = [read_frame(source).pixels for source in find_sources(given.frames)]
     result = {
+        "quality": quality(frames),
         "slices_worst_db": slices(frames),
         "cache_db": cache_precision(frames),
         "cache_bytes": cache_bytes(frames),

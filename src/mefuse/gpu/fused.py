@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from mefuse.gpu.plain import pixel_type, white_of
-from mefuse.grid import BANDS, FINE, GRID, Glimpse, Maps
+from mefuse.grid import CHROMA, FINE, GRID, Glimpse, Maps
 
 # Rows and columns of a program's lanes at half size, and its warps of 32: one sample a lane, so
 # that what a lane holds of its neighbours stays in registers (at most 99 of them, none spilled).
@@ -97,7 +97,7 @@ class FusedWork:
         luma = coarse[0]
         for level in reversed(range(FINE)):
             luma = self._join(taken, luma, maps, level)
-        shares = self._share_colour(taken, luma, maps.logits[0, :, BANDS + 1].float())
+        shares = self._share_colour(taken, luma, maps.logits[0, :, CHROMA].float())
         pixels = torch.empty((*luma.shape, 3), dtype=pixel_type(depth), device=luma.device)
         self._run(
             self._joining.finish, (1, *shares.shape[1:]),

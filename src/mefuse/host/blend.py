@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mefuse.gamut import to_pixels
 from mefuse.grid import (
-    BANDS,
+    CHROMA,
     CHROMA_FLOOR,
     CLIP_END,
     CLIP_SHARE,
@@ -64,7 +64,7 @@ def _blend_fine(
     taken = [Colour.of(frame) for frame in frames]
     lumas = [colour.luma for colour in taken]
     fused = _blend_luma(lumas, coarse * np.float32(full), maps.logits, maps.gains, full=full)
-    offsets = _blend_chroma(taken, fused, maps.logits[:, BANDS + 1], full=full)
+    offsets = _blend_chroma(taken, fused, maps.logits[:, CHROMA], full=full)
     return to_pixels(fused, offsets, full=full, depth=depth)
 
 

@@ -5,11 +5,14 @@ Runs once per bracket, on the grid of 8 px of the whole picture. Knows no networ
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import cv2
 import numpy as np
 
-from mefuse.grid import BANDS, ENERGY_FLOOR, FINE, Maps, Pyramid
+from mefuse.grid import BANDS, DEEP, ENERGY_FLOOR, FINE, Maps, Pyramid
 from mefuse.host.planes import Plane, Planes, as_plane, energy_of, enlarge, halve, reduce
+from mefuse.scratch import let_go
 
 
 def build_pyramid(luma: Planes) -> Pyramid[Planes]:
@@ -22,7 +25,9 @@ def build_pyramid(luma: Planes) -> Pyramid[Planes]:
         sizes.append((luma.shape[-2], luma.shape[-1]))
         luma = _even(luma)
         smaller = np.stack([halve(plane) for plane in luma])
-        band = luma - _enlarged(smaller)
+        band = np.empty_like(luma)
+        for out, plane, half in zip(band, luma, smaller, strict=True):
+            np.subtract(plane, enlarge(half, 2), out=out)
         if len(energies) < BANDS - FINE:
             energies.append(np.stack([energy_of(plane) for plane in band]))
             together.append(energy_of(as_plane(band.sum(0)))[np.newaxis])
@@ -33,19 +38,17 @@ def build_pyramid(luma: Planes) -> Pyramid[Planes]:
 
 def blend_coarse(pyramid: Pyramid[Planes], maps: Maps[Planes]) -> Plane:
     """Joins all bands from the 1/8 grid to the top of the pyramid: the fused luma (h, w) at 1/8."""
-    share = _softmax(maps.logits[:, BANDS])  # deep bands
+    share = _softmax(maps.logits[:, DEEP])  # deep bands
     logits, gains = maps.logits[:, FINE:BANDS], maps.gains[FINE:BANDS]
     blended = []
     for level, band in enumerate(pyramid.bands):
         share = _even(share)
         if level < len(pyramid.energies):  # a band with weights of its own
-            logits, gains = _pooled(_even(logits)), _pooled(_even(gains))
-            weights = _enlarged(
-                _band_weights(pyramid.energies[level], logits[:, level], gains[level])
-            )
+            logits, gains = _pooled(logits), _pooled(gains)
+            weights = _band_weights(pyramid.energies[level], logits[:, level], gains[level])
+            blended.append(_sum((enlarge(plane, 2) for plane in weights), band))
         else:
-            weights = share
-        blended.append((weights * band).sum(0))
+            blended.append(_sum(share, band))
         share = np.stack([halve(plane) for plane in share])
     fused: Plane = (share * pyramid.top).sum(0)
     for band, (height, width) in zip(reversed(blended), reversed(pyramid.sizes), strict=True):
@@ -58,9 +61,9 @@ def weight_maps(energies: Planes, pyramid: Pyramid[Planes], maps: Maps[Planes]) 
     height, width = maps.logits.shape[-2:]
     weights = [_band_weights(energies[:, i], maps.logits[:, i], maps.gains[i]) for i in range(FINE)]
     logits, gains = maps.logits[:, FINE:BANDS], maps.gains[FINE:BANDS]
-    share = _softmax(maps.logits[:, BANDS])  # deep bands
+    share = _softmax(maps.logits[:, DEEP])  # deep bands
     for level, energy in enumerate(pyramid.energies):
-        logits, gains = _pooled(_even(logits)), _pooled(_even(gains))
+        logits, gains = _pooled(logits), _pooled(gains)
         coarse = _band_weights(energy, logits[:, level], gains[level])
         weights.append(_enlarged(coarse, 2 << level)[..., :height, :width])
         share = np.stack([halve(plane) for plane in _even(share)])
@@ -88,15 +91,28 @@ def _enlarged(planes: Planes, factor: int = 2) -> Planes:
 
 
 def _pooled(planes: Planes) -> Planes:
-    """Mean over 2 x 2 of planes (..., h, w) with even sides: rows of one never meet the next's."""
-    height, width = planes.shape[-2:]
-    flat = reduce(np.ascontiguousarray(planes).reshape(-1, width), 2)
-    return flat.reshape(*planes.shape[:-2], height // 2, width // 2)
+    """Mean over 2 x 2 of planes (..., h, w), odd sides made even; large ones plane by plane."""
+    height, width = (-(-side // 2) for side in planes.shape[-2:])
+    pooled = np.empty((*planes.shape[:-2], height, width), np.float32)
+    for place in np.ndindex(planes.shape[:-2]):
+        pooled[place] = reduce(_even(planes[place]), 2)
+        let_go(planes)
+    return pooled
+
+
+def _sum(weights: Iterable[Plane], planes: Planes) -> Plane:
+    """Planes (N, h, w), each times its weights, added; weights come one after the other."""
+    total = np.zeros(planes.shape[1:], np.float32)
+    for weight, plane in zip(weights, planes, strict=True):
+        total += weight * plane
+    return total
 
 
 def _softmax(scores: Planes) -> Planes:
     """Shares that sum to one over frames (N, h, w)."""
-    scores = scores - scores.max(0)
-    shares = as_plane(cv2.exp(scores.reshape(len(scores), -1))).reshape(scores.shape)
+    shares: Planes = scores - scores.max(0)
+    let_go(scores)
+    flat = shares.reshape(len(shares), -1)
+    cv2.exp(flat, flat)
     shares /= shares.sum(0)
     return shares

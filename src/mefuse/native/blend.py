@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mefuse import grid
 from mefuse.gamut import LUMA
-from mefuse.grid import BANDS, FINE, GRID, Glimpse, Maps
+from mefuse.grid import CHROMA, FINE, GRID, Glimpse, Maps
 from mefuse.native import library
 from mefuse.native.library import Pixels, check, with_whole_rows
 
@@ -85,7 +85,7 @@ def blend_fine(
         (ctypes.c_void_p * count)(*(frame.ctypes.data for frame in rows)),
         (ctypes.c_ssize_t * count)(*(frame.strides[0] for frame in rows)),
         rows[0].itemsize, coarse.ctypes.data, coarse.strides[0] // 4,
-        ctypes.byref(_Grid.of(logits)), ctypes.byref(_Grid.of(logits[:, BANDS + 1 :])),
+        ctypes.byref(_Grid.of(logits)), ctypes.byref(_Grid.of(logits[:, CHROMA:])),
         ctypes.byref(_Grid.of(gains[np.newaxis])), RULES.ctypes.data,
         fused.ctypes.data, fused.strides[0], depth,
     )  # fmt: skip

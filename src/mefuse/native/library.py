@@ -44,6 +44,11 @@ def load() -> ctypes.CDLL | None:
     )  # fmt: skip
     library.mefuse_attend.argtypes = (*[_Int] * 5, *[_Bytes] * 6)
     library.mefuse_integrate.argtypes = (_Bytes,)
+    library.mefuse_contrast.argtypes = (_Bytes, _Int, _Int, _Int, _Bytes, _Bytes)
+    library.mefuse_excess.argtypes = (
+        _Bytes, _Bytes, _Int, _Int, _Int, _Bytes, _Bytes, _Int, _Bytes,
+    )  # fmt: skip
+    library.mefuse_comparagrams.argtypes = (_Bytes, _Bytes, *[_Int] * 5, _Bytes)
     return library
 
 
