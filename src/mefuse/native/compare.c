@@ -61,7 +61,7 @@ static void contrast_row(const uint8_t *restrict codes, int width, float part,
  */
 EXPORT int mefuse_contrast(const uint8_t *codes, int height, int width, int window,
                            const float *rules, uint8_t *out) {
-    Arena arena = {.count = 0};
+    Arena arena = {.last = NULL};
     size_t row = sizeof(int32_t) * (size_t)(width + window);
     int32_t *columns = arena_take(&arena, row), *squared = arena_take(&arena, row);
     int32_t *wide = arena_take(&arena, row);
@@ -163,7 +163,7 @@ static void off_row(const Range *range, const uint8_t *restrict second,
 EXPORT int mefuse_excess(const uint8_t *first, const uint8_t *second, int height, int width,
                          int reach, const uint8_t *low, const uint8_t *high, int scale,
                          uint8_t *out) {
-    Arena arena = {.count = 0};
+    Arena arena = {.last = NULL};
     Range range = range_of(&arena, first, height, width, reach);
     size_t samples = 3 * (size_t)width;
     uint8_t *floors = arena_take(&arena, samples), *ceilings = arena_take(&arena, samples);
@@ -190,7 +190,7 @@ EXPORT int mefuse_excess(const uint8_t *first, const uint8_t *second, int height
  */
 EXPORT int mefuse_comparagrams(const uint8_t *first, const uint8_t *second, int height, int width,
                                int step, int textured, int flat, int32_t *counts) {
-    Arena arena = {.count = 0};
+    Arena arena = {.last = NULL};
     Range range = range_of(&arena, first, height, width, 1);
     for (int y = 0; y < height && !arena.failed; y += step) {
         range_row(&range, y);
