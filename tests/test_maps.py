@@ -8,14 +8,17 @@ import cv2
 import numpy as np
 import pytest
 
+from conftest import HandHeld
 from helpers import exposed, textured_light
 from mefuse import maps
 from mefuse.aligned import Aligned
-from mefuse.errors import OutputExistsError
+from mefuse.errors import OutputExistsError, WriteError
+from mefuse.fuse import fuse_files
 from mefuse.ghosts import Ghost, Ghosts
 from mefuse.maps import Maps
 from mefuse.models import Fused, load_fuser
 from mefuse.response import map_levels
+from mefuse.settings import FuseSettings
 from mefuse.slices import Rect
 
 SIZE = (90, 150)
@@ -88,3 +91,16 @@ def test_models_keep_weight_maps_when_asked(model: str) -> None:
     found = Maps.of(fused, bracket)
     assert found is not None
     assert found.cell_px == {"mertens": 1, "ipl": 8}[model]
+
+
+def test_where_maps_cannot_be_saved_there_is_no_picture(
+    hand_held: HandHeld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise WriteError("maps: writing failed (no space left on device); make room")
+
+    monkeypatch.setattr(Maps, "save", fails)
+    settings = FuseSettings(model="mertens", save_maps=str(tmp_path / "maps"))
+    with pytest.raises(WriteError, match="no space left"):
+        fuse_files(hand_held.paths, tmp_path / "fused.png", settings=settings)
+    assert not (tmp_path / "fused.png").exists()

@@ -108,7 +108,9 @@ def deliver(
     making: Making,
     settings: FuseSettings,
 ) -> Delivery:
-    """Writes the fused picture as the settings ask for it, and the aligned frames if they do.
+    """Writes the fused picture as the settings ask for it, after aligned frames and maps.
+
+    The picture comes last: where something fails, there is none.
 
     Args:
         fused: (H, W, 3) uint8 or uint16 in the reference's profile; in bands for TIFF alone.
@@ -131,6 +133,11 @@ def deliver(
         bits = 8 if form.depth == 8 else 16
         fused, icc = _expressed(fused, bits, source=icc, target=target), target
     layers = None if aligned is None else _Layers(bracket.frames, aligned, target)
+    if settings.save_aligned is not None and layers is not None:
+        _save_aligned(layers, Path(settings.save_aligned), making=making, settings=settings)
+    if settings.save_maps is not None and maps is not None:
+        stems = [_numbered(index, frame.source) for index, frame in enumerate(bracket.frames)]
+        maps.save(Path(settings.save_maps), stems, overwrite=settings.overwrite)
     lost = write.write_picture(
         fused,
         output,
@@ -144,11 +151,6 @@ def deliver(
         layers=layers if settings.layers and layers is not None else (),
         linear=_linear(reference, making, target, settings),
     )
-    if settings.save_aligned is not None and layers is not None:
-        _save_aligned(layers, Path(settings.save_aligned), making=making, settings=settings)
-    if settings.save_maps is not None and maps is not None:
-        stems = [_numbered(index, frame.source) for index, frame in enumerate(bracket.frames)]
-        maps.save(Path(settings.save_maps), stems, overwrite=settings.overwrite)
     return Delivery(_named(form, target), (*warnings, *lost))
 
 

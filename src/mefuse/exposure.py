@@ -60,11 +60,6 @@ def emptiness(luma: Luma) -> Literal["black", "white"] | None:
     return None
 
 
-def is_empty(luma: Luma) -> bool:
-    """Tells whether a frame shows nothing: all black (noise included) or all white."""
-    return emptiness(luma) is not None
-
-
 def well_exposed_share(luma: Luma) -> float:
     """Gives the share of pixels, 0..1, that are neither in deep shadow nor near clipping."""
     low, high = _WELL_EXPOSED

@@ -35,7 +35,6 @@ from mefuse.reduced import read_reduced
 from mefuse.settings import FuseSettings, RawSettings
 from mefuse.words import count_words
 
-SHEET = "contact.png"
 WIDTH_PX = 1600
 NARROWEST_PX, WIDEST_PX = 320, 8000
 _QUICK = RawSettings(demosaic="linear", half_size=True)
