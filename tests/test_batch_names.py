@@ -57,7 +57,6 @@ def test_what_a_frame_does_not_tell_has_a_word() -> None:
         ("{index:>999999999}", "is wider than 255 bytes"),  # a GB that nobody waits for
         ("{first:" + "9" * 5000 + "}", "is wider than 255 bytes"),
         ("{date:%99999999Y}", "is wider than 255 bytes"),
-        ("{index:>255}.png", "more than 255 bytes"),
     ],
 )
 def test_a_template_is_checked_before_any_work(template: str, says: str) -> None:
