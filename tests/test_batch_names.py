@@ -54,6 +54,9 @@ def test_what_a_frame_does_not_tell_has_a_word() -> None:
         ("a\\{first}", "may leave the folder"),
         ("{first}/", "has to be a name"),
         ("x" * 300, "more than 255 bytes"),
+        ("{index:>999999999}", "is wider than 255 bytes"),  # a GB that nobody waits for
+        ("{first:" + "9" * 5000 + "}", "is wider than 255 bytes"),
+        ("{date:%99999999Y}", "is wider than 255 bytes"),
     ],
 )
 def test_a_template_is_checked_before_any_work(template: str, says: str) -> None:

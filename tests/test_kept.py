@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from batch_helpers import write_bracket
-from mefuse import landing
+from mefuse import deliver, landing
 from mefuse.cli import main
 from mefuse.errors import WriteError
 from mefuse.fuse import fuse_files
@@ -134,6 +134,32 @@ def test_a_device_or_a_pipe_is_not_replaced(kind: str, card: list[Path]) -> None
     done = CliRunner().invoke(main, [*batch, "--name", "fused.png", "--dry-run", "--json", *PLAIN])
     assert "is no regular file; choose another --name" in done.output
     assert contents(card[0].parent) == before
+
+
+@pytest.mark.parametrize("option", ["--save-maps", "--save-aligned"])
+def test_folders_that_cannot_be_used_are_told_before_any_work(
+    option: str, card: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = card[0].parent
+    (folder / "loop").symlink_to("loop")
+    (folder / "nowhere").symlink_to("gone")
+    (folder / "sub").mkdir()
+    before = contents(folder)
+    for name in ("loop", "nowhere"):
+        assert "is a file; name a folder" in refused(
+            fuse(card, "fused.png", option, name), folder, before
+        )
+    # As for one who may not write there; root may everywhere.
+    monkeypatch.setattr(deliver.os, "access", lambda path, _: Path(path).name != "sub")
+    said = refused(fuse(card, "fused.png", option, "sub/maps"), folder, before)
+    assert "sub/maps: is not writable; choose another folder for the" in said
+
+
+def test_a_limit_that_is_no_number_is_no_limit_taken_away(card: list[Path]) -> None:
+    before = contents(card[0].parent)
+    done = fuse(card, "fused.png", "--max-megapixels", "nan")
+    assert "nan megapixels: use a positive number" in refused(done, card[0].parent, before)
+    assert fuse(card, "fused.png", "--max-megapixels", "inf").exit_code == 0
 
 
 def test_a_name_that_no_file_can_have_is_told(card: list[Path]) -> None:

@@ -6,6 +6,7 @@ are expressed, and says what a format could not take.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -63,12 +64,14 @@ def check_folders(settings: FuseSettings) -> None:
 
 
 def _check_folder(folder: Path, what: str, *, overwrite: bool) -> None:
-    if folder.exists() and not folder.is_dir():
+    if os.path.lexists(folder) and not folder.is_dir():  # a link that leads nowhere, too
         raise WriteError(f"{folder}: is a file; name a folder for the {what}")
     if folder.is_dir() and not overwrite and any(folder.iterdir()):
         raise WriteError(f"{folder}: is not empty; name a new folder, or give --overwrite")
     if not folder.parent.is_dir():
         raise WriteError(f"{folder}: there is no folder {folder.parent}; create it first")
+    if not os.access(folder if folder.is_dir() else folder.parent, os.W_OK | os.X_OK):
+        raise WriteError(f"{folder}: is not writable; choose another folder for the {what}")
 
 
 def check_frames_stay(output: object, sources: Sequence[Source], settings: FuseSettings) -> None:

@@ -247,6 +247,8 @@ def _check(output: Output, settings: FuseSettings) -> None:
     size = settings.slice_size
     if isinstance(size, int) and (size <= 0 or size % GRID_PX):
         raise InputError(f"slice size {size}: use a positive multiple of {GRID_PX}, or whole")
+    if not settings.max_megapixels > 0:  # so is what is no number
+        raise InputError(f"{settings.max_megapixels} megapixels: use a positive number")
     check_look(settings.look)
     form = _form(output, settings, is_16_bit=False)
     write.check_compression(form, settings.compression, name=_name_of(output))

@@ -19,6 +19,7 @@ DEFAULT_TEMPLATE = "{first}-{last}.{ext}"
 UNDATED, UNKNOWN_MODEL = "undated", "unknown"
 _INDEX_DIGITS = 4
 _MOST_BYTES = 255  # of one name, on all common file systems
+_NUMBER = re.compile(r"[0-9]+")
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]+')
 
 
@@ -65,6 +66,8 @@ class Template:
             if name is not None and name not in FIELDS:
                 known = ", ".join(f"{{{field}}}" for field in FIELDS)
                 raise self._error(f"{{{name}}} is no field; there are {known}")
+            if _is_wide(form or ""):
+                raise self._error(f"{{{name}:{form}}} is wider than {_MOST_BYTES} bytes; narrow it")
             parts.append((literal, name or "", form or ""))
         return parts
 
@@ -108,6 +111,11 @@ class Template:
 
     def _error(self, message: str) -> InputError:
         return InputError(f"--name {self.text}: {message}")
+
+
+def _is_wide(form: str) -> bool:
+    """Whether a format asks for more than a name can hold: to make it could take all memory."""
+    return any(len(width) > 3 or int(width) > _MOST_BYTES for width in _NUMBER.findall(form))
 
 
 def _safe(text: str) -> str:
