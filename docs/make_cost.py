@@ -1,19 +1,24 @@
 """Draws docs/cost.svg: what a megapixel costs, over the size of the picture.
 
 `python docs/make_cost.py BENCH.jsonl... OUT.svg` takes what `mefuse bench --json` printed; of every
-size the three-frame bracket, in a process that has fused before.
+size the three-frame bracket, in a process that has fused before. A line that `mefuse fuse --json`
+printed goes as well, for sizes that take too long to be fused often. "slices" is glimpse, decode
+and blend: of large TIFFs the last is done while the picture is written.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from math import log10
 from pathlib import Path
+from typing import Any
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 720, 320, 70, 50, 30
 MEGAPIXELS = (1.0, 2000.0)
-STEPS = {"total": "#1b6ca8", "fuse": "#d1495b"}
+STEPS = {"total": "#1b6ca8", "slices": "#d1495b"}
+SLICES = ("glimpse", "decode", "blend")
 
 
 def read_costs(paths: list[str]) -> dict[str, list[tuple[float, float]]]:
@@ -21,14 +26,25 @@ def read_costs(paths: list[str]) -> dict[str, list[tuple[float, float]]]:
     found: dict[str, list[tuple[float, float]]] = {step: [] for step in STEPS}
     for path in paths:
         for line in Path(path).read_text().splitlines():
-            record = json.loads(line)
-            if record.get("frames") != 3:
-                continue
-            megapixels = record["height"] * record["width"] / 1e6
-            for step in STEPS:
-                seconds = record["warm"]["seconds"][step]["median"]
+            for step, megapixels, seconds in _costs_in(json.loads(line)):
                 found[step].append((megapixels, 1000 * seconds / megapixels))
     return {step: sorted(points) for step, points in found.items()}
+
+
+def _costs_in(record: dict[str, Any]) -> Iterator[tuple[str, float, float]]:
+    """Step, megapixels and seconds, of a bracket of three frames; nothing of other lines."""
+    frames = record.get("frames")
+    if "warm" in record and frames == 3:
+        seconds = {step: told["median"] for step, told in record["warm"]["seconds"].items()}
+        size = record
+    elif isinstance(frames, list) and len(frames) == 3:
+        seconds, size = record["seconds"], record["size"]
+    else:
+        return
+    megapixels = size["height"] * size["width"] / 1e6
+    yield "total", megapixels, seconds["total"]
+    if all(step in seconds for step in SLICES):
+        yield "slices", megapixels, sum(seconds[step] for step in SLICES)
 
 
 def draw(costs: dict[str, list[tuple[float, float]]]) -> str:

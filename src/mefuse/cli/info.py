@@ -101,7 +101,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
     lines = [
         f"{name:<11} {version or 'not installed'}" for name, version in found["versions"].items()
     ]
-    slower = " (fusing on the CPU takes three times as long)"
+    slower = " (a run on the CPU takes twice as long, fusing itself three times)"
     lines.append(
         f"{'kernels':<11} {found['kernels']}{'' if found['kernels'] == 'compiled' else slower}"
     )
