@@ -144,6 +144,6 @@ def test_files_that_cannot_be_read_or_written(tmp_path: Path) -> None:
     assert (tmp_path / "plan.json").read_text() == "mine"
     save_plan(PLAN, tmp_path / "plan.json", overwrite=True)
     assert json.loads((tmp_path / "plan.json").read_text())["mefuse_plan"] == 1
-    with pytest.raises(WriteError, match="writing failed"):
+    with pytest.raises(WriteError, match="there is no folder"):
         save_plan(PLAN, tmp_path / "no" / "plan.json")
     assert [entry.name for entry in tmp_path.iterdir()] == ["plan.json"]
