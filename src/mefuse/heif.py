@@ -55,7 +55,7 @@ def decode_heif(data: bytes, name: str) -> NDArray[Any]:
     try:
         opened = pillow_heif.open_heif(data, convert_hdr_to_8bit=False)
         pixels = np.asarray(opened)
-    except (ValueError, RuntimeError, EOFError, SyntaxError, OSError) as err:
+    except (ValueError, RuntimeError, EOFError, SyntaxError, OSError, IndexError) as err:
         raise ReadError(f"{name}: {_COPY_AGAIN}") from err
     bits = int(opened.info.get("bit_depth", 8))
     if pixels.ndim == 2:

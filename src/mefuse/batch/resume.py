@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import operator
+import stat
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -132,7 +133,7 @@ def decide(
     """
     if job.target.is_dir():
         return Decision("refuse", f"{job.target}: is a folder; choose another --name")
-    if job.target.exists() and not job.target.is_file():
+    if _is_no_file(job.target):
         return Decision("refuse", f"{job.target}: is no regular file; choose another --name")
     if not job.target.exists():
         return Decision("fuse", "new" if record is None else "its picture is gone")
@@ -155,6 +156,14 @@ def decide(
         f"{job.target}: was fused with other {what}; name another folder, or ask to --overwrite",
     )
     return Decision(decision.action, decision.reason, adopt)
+
+
+def _is_no_file(target: Path) -> bool:
+    """Whether something else has the name: a device, a pipe."""
+    try:
+        return not stat.S_ISREG(target.stat().st_mode)
+    except OSError:
+        return False
 
 
 def _replace_or_refuse(overwrite: bool, reason: str, message: str) -> Decision:
