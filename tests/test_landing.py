@@ -41,7 +41,7 @@ def test_a_finished_file_gets_its_name_and_nothing_is_left(tmp_path: Path) -> No
 def test_what_is_no_file_is_not_replaced_by_one(tmp_path: Path, overwrite: bool) -> None:
     device = tmp_path / "device"
     os.mkfifo(device)
-    with pytest.raises(WriteError, match=r"device: is no regular file; name a file, or - for"):
+    with pytest.raises(WriteError, match=r"device: is no regular file; name another, or - for"):
         landing.check_target(device, overwrite)
 
 
