@@ -68,7 +68,8 @@ def test_the_shipped_weights_compute_what_torch_computes(rng):
     logits, gains, sizes = _compare(network, small, seen, Region(0, 0, 20, 32, 40, 32))
     assert logits < 1e-2  # noise is nothing that it learned, and it amplifies rounding there
     assert gains < 1e-2
-    # A compressed cache may round a few codes the other way.
+    # A compressed cache may round a few codes the other way; strong noise amplifies that.
+    small, seen = [(0.3 * features, 0.3 * prior) for features, prior in (small, seen)]
     logits, gains, sizes = _compare(network, small, seen, Region(0, 0, 20, 32, 40, 32), bits=8)
     assert logits < 0.1
     assert sizes[0] == sizes[1]

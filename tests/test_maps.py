@@ -29,7 +29,7 @@ def _bracket() -> Aligned:
     """Two frames, of which the first has a ghost in its upper left quarter."""
     light = textured_light(*SIZE)
     frames = [exposed(light, ev) for ev in (-2.0, 1.0)]
-    levels = map_levels(frames[1], frames[0], texture=np.zeros_like(frames[0]))
+    levels = map_levels(frames[1], frames[0])
     cover = np.zeros((45, 75), np.uint8)
     cover[:22, :37] = 255
     drift = np.zeros((12, 19, 3), np.float32)

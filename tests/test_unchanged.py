@@ -96,7 +96,7 @@ def test_frames_that_stay_in_their_files(
             change[0](paths[0])
 
     settings = FuseSettings(align=False, slice_size=64, ghost="off")
-    with pytest.raises(ReadError, match=rf"0\.tif: {change[1]}|0\.tif: cannot be read"):
+    with pytest.raises(ReadError, match=rf"0\.tif: ({change[1]}|cannot be read|is trunc)"):
         fuse_files(paths, tmp_path / "fused.tif", settings=settings, on_progress=on_progress)
     assert changed
     assert sorted(path.name for path in tmp_path.iterdir() if path not in paths) == []

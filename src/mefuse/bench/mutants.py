@@ -49,8 +49,8 @@ MUTANTS = (
     Mutant(
         "the profile dropped: pixels in the reference's space, no word of it in the file",
         "deliver.py",
-        'icc=source if form.name == "exr" else target',
-        "icc=None",
+        "icc=icc,",
+        "icc=None,",
         ("tests/test_cli_files.py", "-k", "profile"),
     ),
     Mutant(
@@ -84,7 +84,7 @@ MUTANTS = (
     Mutant(
         "an output is replaced without being asked",
         "landing.py",
-        "if path.exists() and not overwrite:",
+        "if os.path.lexists(path) and not overwrite:",
         "if False:",
         ("tests/test_write.py", "-k", "existing or targets"),
     ),
