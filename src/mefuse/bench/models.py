@@ -53,10 +53,10 @@ def measure(frames: Sequence[Path], model: str, *, device: str, repeats: int) ->
     return {
         "device": reports[0][0]["device"],
         "parameters": None if weights_name is None else weights.describe(weights_name).parameters,
-        "fuse_s": round(statistics.median(seconds), 2),
-        "all_fuse_s": [round(second, 2) for second in seconds],
+        "fuse_s": round(statistics.median(seconds), 4),
+        "all_fuse_s": [round(second, 4) for second in seconds],
         "megapixels_per_s": round(megapixels / statistics.median(seconds), 2),
-        "processor_s": round(processor_s, 2),
+        "processor_s": round(processor_s, 4),
         "processor_s_per_megapixel": round(processor_s / megapixels, 2),
         "peak_memory_mib": round(max(r["peak_memory_bytes"] for r, _ in reports) / 2**20),
     }
