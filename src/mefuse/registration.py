@@ -115,7 +115,7 @@ def flow(pair: Pair, guess: Float64, *, fine: bool) -> Flow | None:
     if len(points) < MIN_POINTS:
         return None
     start = moved(np.linalg.inv(first.to_full) @ pair.coarse[0].to_full, points)
-    warped = _onto(first, second, guess, second.contrast)
+    warped = _onto(first, second, guess, second.contrast, is_mask=False)
     side, levels = (TRACK_FINE_PX, 1) if fine else (TRACK_COARSE_PX, 3)
     end, sigma_px, found = _tracked(first.contrast, warped, start, side, levels)
     held = cells[found].sum(axis=1) % HELD_OUT == 0
@@ -133,10 +133,10 @@ def agreement(anchor: Level, other: Level, transform: Float64) -> float:
     -1 where they share next to nothing. Measured at every second pixel across and down.
     """
     first = anchor.sampled(AGREEMENT_STEP)
-    shared = _both(first.seen, _onto(first, other, transform, other.seen))
+    shared = _both(first.seen, _onto(first, other, transform, other.seen, is_mask=True))
     if cv2.countNonZero(shared) < MIN_SHARED * shared.size:
         return -1.0
-    second = _onto(first, other, transform, other.contrast)
+    second = _onto(first, other, transform, other.contrast, is_mask=False)
     one, two = detail(first.contrast, shared).ravel(), detail(second, shared).ravel()
     norm = float(np.sqrt((one @ one) * (two @ two)))
     return float(one @ two) / norm if norm > 0 else -1.0
@@ -186,11 +186,10 @@ def _lowest_good_rung(
     return rungs[-1]
 
 
-def _onto(anchor: Level, other: Level, transform: Float64, plane: UInt8) -> UInt8:
+def _onto(anchor: Level, other: Level, transform: Float64, plane: UInt8, *, is_mask: bool) -> UInt8:
     """A plane of `other`, its contrast or what is seen, as `anchor` would see it."""
     pull = np.linalg.inv(other.to_full) @ transform @ anchor.to_full
     size = (anchor.size[1], anchor.size[0])
-    is_mask = plane is not other.contrast
     flags = cv2.WARP_INVERSE_MAP | (cv2.INTER_NEAREST if is_mask else cv2.INTER_LINEAR)
     outside = 0 if is_mask else FLAT
     return np.asarray(
@@ -245,7 +244,7 @@ def _trackable(pair: Pair, transform: Float64) -> tuple[NDArray[np.intp], Float6
     The grid is as fine as the shared area is small.
     """
     anchor = pair.coarse[0]
-    shared = _both(anchor.seen, _onto(*pair.coarse, transform, pair.coarse[1].seen))
+    shared = _both(anchor.seen, _onto(*pair.coarse, transform, pair.coarse[1].seen, is_mask=True))
     area = cv2.countNonZero(shared)
     side = max(MIN_CELL_PX, round(float(np.sqrt(area / POINTS))))
     rows, columns = anchor.size[0] // side, anchor.size[1] // side

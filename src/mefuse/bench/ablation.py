@@ -37,7 +37,7 @@ from mefuse.train.recipe import Recipe
 from mefuse.train.validation import draw_frames
 
 Picture = NDArray[np.uint8]
-SLICE_PX = 128  # decoded in regions of 640 px, so that the brackets need several
+SLICE_PX = 128  # decoded in regions of 512 px, so that the brackets need several
 SIZE_PX = 1024
 SEED = 30_000
 
