@@ -139,6 +139,7 @@ HOME_OF = {  # library -> the only files that may import it
     "distributed": {"cluster"},
     "PIL": {"contact"},
     "rawpy": {"raw"},
+    "isal": {"write"},
     "simplejpeg": {"jpeg"},
     "threadpoolctl": {"host", "raw"},
     "skimage": {"metrics"},
