@@ -140,7 +140,8 @@ def test_the_colour_of_a_lifted_frame_follows_its_luma():
     luma, chroma = blend_fine(bands, coarse, maps)
     _, own = luma_chroma(dark[:, 0])
     assert luma.mean().item() == pytest.approx(0.6, abs=0.01)
-    needed = (0.20 - (0.299 * 0.20 + 0.587 * 0.14 + 0.114 * 0.08)) / (1 - 0.6)  # of the room to white
+    grey = 0.299 * 0.20 + 0.587 * 0.14 + 0.114 * 0.08
+    needed = (0.20 - grey) / (1 - 0.6)  # of the room up to white
     wanted = 1 + (3**0.75 - 1) * (1 - needed)
     assert (chroma / own).mean().item() == pytest.approx(wanted, rel=0.01)
 
