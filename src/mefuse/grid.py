@@ -35,6 +35,9 @@ CLIP_START, CLIP_END, CLIP_SHARE = 0.7, 0.95, 0.01
 FOLLOW_UP, FOLLOW_DOWN = 0.75, 0.35
 FOLLOW_LIMITS = (0.4, 3.0)
 FOLLOW_FLOOR = 0.05
+# The more of what its luma leaves up to white a colour takes already, the less it rises if lifted:
+# else strong colours come out garish in the light, beside others that the gamut has made pale.
+ROOM_FLOOR = 1e-6
 # Features: where channels count as clipped, how far the classic weight's exposedness reaches
 # (Mertens et al.), and floors of logarithms. Chosen so that features lie about in -1..1.
 CLIPPED_ABOVE, CLIPPED_BELOW, CLIPPED_SLOPE = 0.92, 0.08, 12.5
