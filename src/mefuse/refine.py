@@ -110,7 +110,7 @@ class _Wanted:
         mix = mix * gain[:, None]
         exposed = (means - 0.5) ** 2 + (luma.mean((-2, -1), keepdim=True) - 0.5) ** 2
         weight = torch.softmax(exposed / (-2 * EXPOSED_SIGMA**2), 1)
-        room = luma.amin(1).clamp_max(ROOM), luma.amax(1).clamp_min(1 - ROOM)
+        room = luma.amax(1).clamp_max(ROOM), luma.amin(1).clamp_min(1 - ROOM)
         offset, luminance = (mix * means).sum(1), (weight * luma).sum(1)
         return _Wanted(luma, mix, offset, gain**2 * squared, luminance, room)
 

@@ -89,8 +89,8 @@ class _Wanted:
         gain = largest / np.maximum(np.sqrt(squared), np.float32(LEAST_LENGTH))
         mix = [plane * gain for plane in mix]
         offset = _sum([plane * mean for plane, mean in zip(mix, means, strict=True)])
-        darkest = np.minimum(luma.min(0), np.float32(ROOM))
-        brightest = np.maximum(luma.max(0), np.float32(1 - ROOM))
+        darkest = np.minimum(luma.max(0), np.float32(ROOM))
+        brightest = np.maximum(luma.min(0), np.float32(1 - ROOM))
         return _Wanted(
             luma, mix, offset, gain * gain * squared, _luminance(luma, means), (darkest, brightest)
         )
