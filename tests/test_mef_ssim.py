@@ -69,6 +69,30 @@ def test_float32_agrees_with_float64(bracket):
     assert single.item() == pytest.approx(exact.item(), abs=2e-5)
 
 
+@pytest.mark.parametrize("dark", [0.0, 3.0])
+def test_clipped_parts_are_scored_alike_in_float32_and_float64(bracket, dark):
+    frames = torch.from_numpy(bracket)[None].clone()
+    frames[..., 30:] = torch.tensor([dark, 255.0, 255.0], dtype=torch.float64)[None, :, None, None]
+    for fused in (frames.mean(1), torch.from_numpy(bracket[1])[None]):
+        exact = mef_ssim_scales(frames, fused)
+        single = mef_ssim_scales(frames.float(), fused.float())
+        assert torch.allclose(single.double(), exact, atol=1e-3)
+    flat = torch.full_like(frames, 255.0)
+    for kind in (torch.float32, torch.float64):  # nothing to see, nothing lost
+        score = mef_ssim(flat.to(kind), flat[:, 0].to(kind))
+        assert score.item() == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("factor", [-3e4, 1e4, 3e6])
+def test_luma_far_out_of_range_gains_nothing(bracket, factor):
+    frames = torch.from_numpy(bracket)[None]
+    for kind in (torch.float32, torch.float64):
+        fused = (frames.mean(1) + factor).to(kind)
+        assert mef_ssim_scales(frames.to(kind), fused).max() <= 1
+        noise = factor * torch.rand_like(fused)
+        assert mef_ssim(frames.to(kind), noise).item() <= mef_ssim(frames, frames[:, 0]).item()
+
+
 def test_it_rewards_structure_and_ignores_brightness(bracket):
     frames = torch.from_numpy(bracket)[None]
     average = frames.mean(1)
