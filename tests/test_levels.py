@@ -3,10 +3,12 @@
 import pytest
 import torch
 
+from mefuse.blend import luma_chroma, to_rgb
 from mefuse.cache import AttentionCache
 from mefuse.levels import (
     VIEW_PX,
     build_levels,
+    fuse_brackets,
     fuse_chroma,
     fuse_levels,
     smaller,
@@ -119,6 +121,16 @@ def test_chroma_is_weighted_by_its_distance_from_gray():
     fused = fuse_chroma(chroma)
     assert fused[0, 0, 0, 0] == pytest.approx((0.3 * 0.3 - 0.1 * 0.1) / 0.4)
     assert fused[0, 1, 0, 0] == 0
+
+
+def test_training_sees_the_luma_that_a_file_would_hold():
+    torch.manual_seed(2)
+    detail = torch.rand(1, 3, 3, 64, 64) * torch.tensor([1.0, 0.1, 0.4])[:, None, None]
+    luma, chroma = fuse_brackets(Base(), detail, detail)
+    kept = to_rgb(luma, chroma).clamp(0, 1)
+    assert torch.allclose(luma_chroma(kept)[0], luma.clamp(0, 1), atol=1e-5)
+    loose = to_rgb(luma, fuse_chroma(luma_chroma(detail)[1]))
+    assert (luma_chroma(loose.clamp(0, 1))[0] - luma.clamp(0, 1)).abs().max() > 0.01
 
 
 def test_paper_sizes():

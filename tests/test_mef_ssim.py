@@ -32,12 +32,13 @@ def _patchwise(frames, fused):
             patches = frames[:, row : row + 11, column : column + 11]
             centred = patches - patches.mean((1, 2), keepdims=True)
             norms = np.sqrt((centred**2).sum((1, 2)))
-            agreement = np.linalg.norm(centred.sum(0)) / norms.sum()
+            agreement = np.linalg.norm(centred.sum(0)) / max(norms.sum(), 1e-9)
             power = min(math.tan(math.pi / 2 * min(agreement, 1)), 10)
             contrast = norms + 0.001
             share = (contrast / 11) ** power
             structure = np.tensordot(share / share.sum() / contrast, centred, 1)
-            structure *= contrast.max() / np.linalg.norm(structure)
+            length = np.linalg.norm(structure)
+            structure *= contrast.max() / length if length else 0
             patch = fused[row : row + 11, column : column + 11]
             one = structure - (window * structure).sum()
             two = patch - (window * patch).sum()
@@ -63,10 +64,42 @@ def test_the_finest_scale_equals_the_patchwise_computation(bracket):
     assert scores[0, 0].item() == pytest.approx(_patchwise(bracket, fused), abs=1e-6)
 
 
+@pytest.mark.parametrize("levels", [(0, 255, 255), (3, 4, 255), (1, 2, 3)])
+def test_where_frames_are_flat_it_equals_the_patchwise_computation(bracket, levels):
+    bracket[:, 8:48, 14:50] = np.array(levels)[:, None, None]
+    fused = np.round(bracket.mean(0) + np.linspace(0, 4, 64))
+    wanted = _patchwise(bracket, fused)
+    for kind, near in ((torch.float64, 1e-6), (torch.float32, 1e-4)):
+        frames = torch.from_numpy(bracket).to(kind)[None]
+        scores = mef_ssim_scales(frames, torch.from_numpy(fused).to(kind)[None])
+        assert scores[0, 0].item() == pytest.approx(wanted, abs=near)
+
+
 def test_float32_agrees_with_float64(bracket):
     frames, fused = torch.from_numpy(bracket)[None], torch.from_numpy(bracket.mean(0))[None]
     exact, single = mef_ssim(frames, fused), mef_ssim(frames.float(), fused.float())
     assert single.item() == pytest.approx(exact.item(), abs=2e-5)
+
+
+@pytest.mark.parametrize("dark", [0.0, 3.0])
+def test_clipped_parts_are_scored_alike_in_float32_and_float64(bracket, dark):
+    frames = torch.from_numpy(bracket)[None].clone()
+    frames[..., 30:] = torch.tensor([dark, 255.0, 255.0], dtype=torch.float64)[None, :, None, None]
+    for fused in (frames.mean(1), torch.from_numpy(bracket[1])[None]):
+        exact = mef_ssim_scales(frames, fused)
+        single = mef_ssim_scales(frames.float(), fused.float())
+        assert torch.allclose(single.double(), exact, atol=1e-3)
+    flat = torch.full_like(frames, 255.0)
+    for kind in (torch.float32, torch.float64):  # nothing to see, nothing lost
+        score = mef_ssim(flat.to(kind), flat[:, 0].to(kind))
+        assert score.item() == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("offset", [-3e4, 1e5])
+def test_luma_far_out_of_range_gains_nothing_by_rounding(offset):
+    torch.manual_seed(0)
+    frames = 255 * torch.rand(1, 2, 96, 96)
+    assert (mef_ssim_scales(frames, frames.mean(1) + offset) <= 1).all()
 
 
 def test_it_rewards_structure_and_ignores_brightness(bracket):

@@ -186,6 +186,18 @@ def test_what_opencv_loses_is_nothing_on_equal_frames_and_something_on_others():
     assert losses[0] < 0.02 < losses[1] < 1
 
 
+def test_a_recipe_can_ask_for_more_threes(folder):
+    pictures = load_pictures(folder)
+    drawn = [
+        draw_sample(np.random.default_rng(seed), pictures, brackets=1, size_px=64, threes=share)
+        for seed in range(12)
+        for share in (0.0, 1.0)
+    ]
+    counts = [sample.detail.shape[1] for sample in drawn]
+    assert set(counts[1::2]) == {3}
+    assert len(set(counts[::2])) > 1
+
+
 def test_sizes_are_drawn_by_their_shares():
     recipe = Recipe(size_px=320, sizes={"512": 0.25, "768": 0.25})
     rng = np.random.default_rng(1)

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mefuse.blend import enlarge, halve, luma_chroma
+from mefuse.blend import enlarge, halve, luma_chroma, within_gamut
 from mefuse.cache import AttentionCache
 
 Cache = AttentionCache[Tensor]
@@ -179,6 +179,9 @@ def fuse_brackets(
 ) -> tuple[Tensor, Tensor]:
     """Fused luma (B, H, W) and chroma (B, 2, H, W) of frames, as training needs them.
 
+    The chroma is reduced to what its luma can show, as the fused file's is: the loss would else see
+    a gray that clipped colours have moved, and press luma away from black and white.
+
     Args:
         network: gives the bands.
         detail: (B, N, 3, H, W) what is fused.
@@ -190,7 +193,8 @@ def fuse_brackets(
     )  # not quantised: it has to have a gradient
     luma, chroma = luma_chroma(detail)
     network.prefill(luma_chroma(small)[0], cache)
-    return fuse_levels(network, luma, cache, finest_px=finest_px), fuse_chroma(chroma)
+    fused = fuse_levels(network, luma, cache, finest_px=finest_px)
+    return fused, within_gamut(fused, fuse_chroma(chroma))
 
 
 def _unlike(coarser: Tensor, height: int, width: int) -> Tensor:

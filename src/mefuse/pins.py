@@ -4,7 +4,7 @@ A file of that name with other bytes is refused. `make pins` prints this table a
 """
 
 PINS = {
-    "deepfuse": "ebe94c08b49a3af08531b590d30336c8e7d691689d61018eb03c18374f731304",
+    "deepfuse": "667200ead82219ba7ba8ec51ebf7181531573486fa57e99e46ca514f7e0c5add",
     "ipl": "6dccde0c4e035c23407abaac07853dfe8b1f66303e01c8f168e5b6d7c65575e3",
     "lcndr": "efa7d591af2739fa4ea1f56a9268aa2678ee57fd48ab638c91a243430a9d3118",
 }

@@ -31,6 +31,7 @@ PATCH_PX = 11
 SIGMA_PX = 1.5  # of the window under which a patch is compared
 STABILITY = (0.03 * 255.0) ** 2
 MAX_POWER = 10.0
+ROUNDING = 4.0  # that many units in the last place, a window's moments may be off
 CENTRE = 127.5  # subtracted before squaring, so that float32 moments keep their digits
 
 
@@ -114,23 +115,26 @@ def _reference_of(frames: Tensor, windows: _Windows) -> _Reference:
     share = share / share.sum(1, keepdim=True)
     mix = share / contrast
     length = torch.einsum("bihw,bjhw,bijhw->bhw", mix, mix, covariance) * pixels
+    # Of flat patches moments leave rounding alone, which is no structure to be made long.
+    rounding = ROUNDING * eps * pixels * CENTRE**2
+    least = (mix.sum(1).square() * rounding).clamp_min(1e-12)
     largest = contrast.amax(1)
-    mix = mix * (largest / length.clamp_min(1e-12).sqrt())[:, None]
+    mix = mix * (largest / torch.maximum(length, least).sqrt())[:, None]
     means = windows.gaussian(frames)
     windowed = _cross_moments(frames, means, windows.gaussian)
-    variance = torch.einsum("bihw,bjhw,bijhw->bhw", mix, mix, windowed)
+    variance = torch.einsum("bihw,bjhw,bijhw->bhw", mix, mix, windowed).clamp_min(0)
     return _Reference(frames, means, mix, variance)
 
 
 def _quality(reference: _Reference, fused: Tensor, windows: _Windows) -> Tensor:
     """Mean structural agreement at one scale: (B,)."""
     mean = windows.gaussian(fused)
-    variance = windows.gaussian(fused**2) - mean**2
+    variance = (windows.gaussian(fused**2) - mean**2).clamp_min(0)
     shared = windows.gaussian(fused[:, None] * reference.frames)
     shared = shared - mean[:, None] * reference.means
     covariance = (reference.mix * shared).sum(1)
     quality = (2 * covariance + STABILITY) / (reference.variance + variance + STABILITY)
-    return quality.mean((-2, -1))
+    return quality.clamp_max(1).mean((-2, -1))  # rounding of values far out of range gives more
 
 
 def halved(maps: Tensor) -> Tensor:

@@ -47,6 +47,7 @@ def draw_sample(
     brackets: int,
     size_px: int,
     measured: bool = False,
+    threes: float = 0.0,
 ) -> Sample:
     """Draws brackets with one number of frames and one zoom.
 
@@ -56,8 +57,11 @@ def draw_sample(
         brackets: how many.
         size_px: side of the detail; from LARGE_PX on without zoom, beyond it three frames at most.
         measured: whether OpenCV's loss is wanted.
+        threes: this share has three frames whatever is drawn; of the rest COUNT_SHARES decide.
     """
     count = int(rng.choice(COUNTS, p=COUNT_SHARES))
+    if threes and rng.random() < threes:
+        count = 3
     if size_px > LARGE_PX:
         count = min(count, 3)
     extreme = count == 2 and rng.random() < 0.85

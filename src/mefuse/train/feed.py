@@ -37,8 +37,9 @@ class Draws(IterableDataset[Sample]):
             brackets = max(1, round(equal_area))
             measured = recipe.colour_excess > 0
             yield draw_sample(
-                rng, self.pictures, brackets=brackets, size_px=size_px, measured=measured
-            )
+                rng, self.pictures, brackets=brackets, size_px=size_px, measured=measured,
+                threes=recipe.threes,
+            )  # fmt: skip
 
 
 def feed(

@@ -24,6 +24,7 @@ class Recipe:
     size_px: int = 320  # side of the detail that is fused
     # Other sides of the detail and their shares of the steps, with brackets for an equal area.
     sizes: dict[str, float] = field(default_factory=dict)
+    threes: float = 0.0  # share of the steps that is given to three frames, beside what is drawn
     finest_px: int = 0  # side of what networks of levels fuse at the finest one; 0: all of it
     uses: int = 1  # how often each sample drawn is used
     learning_rate: float = 2e-3  # of AdamW: biases, scales, the last layers
