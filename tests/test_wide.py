@@ -43,7 +43,8 @@ def test_log_weights_are_those_of_the_blend() -> None:
 
     red, green, blue = (np.float32(SMOOTH[..., i]) for i in range(3))
     luma = np.float32(0.299) * red + np.float32(0.587) * green + np.float32(0.114) * blue
-    weight = _colour_weight(red, blue, luma, 65535.0)
+    peak = np.maximum(np.maximum(red, green), blue)
+    weight = _colour_weight(red, blue, luma, peak, 65535.0)
     expected = np.log(reduce(weight / 65535, GRID))
     planes = np.stack([reduce(p / np.float32(65535), GRID) for p in (red, green, blue)])
     assert np.abs(log_weight(planes[None])[0] - expected).max() < 2e-3
