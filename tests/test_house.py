@@ -83,7 +83,7 @@ MAY_IMPORT = {
     "read": "bracket colour containers decode errors exif exposure frames raw settings",
     "registration": "transforms views",
     "coverage": "errors slices transforms",
-    "align": "coverage errors registration transforms views",
+    "align": "coverage errors overview registration transforms views",
     "warp": "errors native slices",
     "response": "native",
     "ghosts": "response slices",
@@ -91,7 +91,7 @@ MAY_IMPORT = {
     "aligned": "ghost_search ghosts overview settings slices warp",
     "landing": "errors",
     "write": "bands boxes colour containers errors exif exif_copy exif_extract exif_layout extent "
-    "frames iptc landing profiles settings xmp",
+    "frames iptc landing native profiles settings xmp",
     "maps": "aligned errors ghosts landing models slices",
     "deliver": "aligned bands colour depth errors frames landing maps profiles provenance "
     "settings write",
@@ -109,7 +109,7 @@ MAY_IMPORT = {
     "torch_backend weights",
     "resident": "aligned cache errors gpu grid models slices stream torch_backend",
     "fuse": "account align aligned clock colour coverage deliver depth discover doubts errors "
-    "finish frames maps models profiles provenance read report settings slices slicework "
+    "finish frames maps models overview profiles provenance read report settings slices slicework "
     "soundness unchanged write",
     "group": "containers decode discover errors exif exposure frames makernotes plan raw settings",
     "synth": "errors frames landing write",

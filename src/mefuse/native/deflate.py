@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mefuse.native import library
 from mefuse.native.library import Pixels
@@ -21,7 +22,7 @@ _MODULUS = 65521  # of Adler-32
 class Part:
     """Rows of a picture, filtered and deflated; parts one behind the other are one stream."""
 
-    deflated: memoryview
+    deflated: memoryview  # of bytes
     filtered_bytes: int
     adler: int  # Adler-32 of them
 
@@ -41,14 +42,16 @@ def deflate(pixels: Pixels, first: int, stop: int) -> Part:
     height, width, channels = pixels.shape
     assert pixels.flags.c_contiguous and 0 <= first < stop <= height
     row_bytes = width * channels * pixels.itemsize
-    out = np.empty(kernels.mefuse_deflate_room(row_bytes, stop - first), np.uint8)
+    out: NDArray[np.uint8] = np.empty(
+        kernels.mefuse_deflate_room(row_bytes, stop - first), np.uint8
+    )
     adler = ctypes.c_uint32()
     made = kernels.mefuse_deflate(
         pixels.ctypes.data, pixels.strides[0], row_bytes, pixels.itemsize, first, stop,
         stop == height, out.ctypes.data, ctypes.byref(adler),
     )  # fmt: skip
     library.check(made < 0)
-    return Part(memoryview(out)[:made], (row_bytes + 1) * (stop - first), adler.value)
+    return Part(memoryview(out.data)[:made], (row_bytes + 1) * (stop - first), adler.value)
 
 
 def joined_adler(parts: Iterable[Part]) -> int:

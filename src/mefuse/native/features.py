@@ -49,7 +49,9 @@ def describe(
     if kernels is None:
         return None
     count, *size = seen.luma.shape
-    colour, luma, fine = map(with_whole_rows, (seen.colour, seen.luma[:, np.newaxis], seen.energies))
+    colour, luma, fine = map(
+        with_whole_rows, (seen.colour, seen.luma[:, np.newaxis], seen.energies)
+    )
     pairs = [tuple(with_whole_rows(each[:, np.newaxis]) for each in pair) for pair in coarse]
     told = (_Coarse * len(pairs))(
         *(_Coarse(*map(Grid.of, pair), *pair[0].shape[2:]) for pair in pairs)

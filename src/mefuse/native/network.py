@@ -128,6 +128,7 @@ def reduce(features: Float32, matrix: Float32, bias: Float32, curve: Float32) ->
     """Features of frames (N, F, 2h, 2w) as their cells (N, h, C, w).
 
     Args:
+        features: float32.
         matrix: (C, 4F): of each feature a cell's upper two values, then its lower two.
         bias: (C, 1).
         curve: (3,) of `layers.gelu`.
