@@ -82,7 +82,7 @@ def test_blocks_of_one_row_and_of_many(kind: str) -> None:
 
 
 def test_what_is_rare_has_longer_codes_and_nothing_grows() -> None:
-    """Flat pictures shrink to their blocks' heads, noise grows by little, skew takes its entropy."""
+    """Flat pictures shrink to blocks' heads, noise grows by little, skew takes its entropy."""
     sizes = {}
     for kind in KINDS:
         pixels = _pixels(kind, (500, 400), np.uint8, 1)
