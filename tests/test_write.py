@@ -231,13 +231,13 @@ def test_a_file_that_comes_meanwhile_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = tmp_path / "a.png"
-    filtered = png._filtered
+    chunks = png.png_metadata
 
-    def slow(pixels: NDArray[Any]) -> Any:
+    def slow(metadata: Metadata) -> bytes:
         target.write_bytes(b"precious")
-        return filtered(pixels)
+        return chunks(metadata)
 
-    monkeypatch.setattr(png, "_filtered", slow)
+    monkeypatch.setattr(png, "png_metadata", slow)
     with pytest.raises(OutputExistsError):
         put(target)
     assert target.read_bytes() == b"precious"
