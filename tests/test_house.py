@@ -128,8 +128,8 @@ MAY_IMPORT = {
     "transforms trust warp weights write",
     "evaluate": "aligned coverage device discover errors finish frames metrics models read "
     "settings slices stream warp weights",
-    "cli": "batch bench cluster contact device errors evaluate fuse gallery group landing models "
-    "native plan report settings slices synth weights words",
+    "cli": "batch bench cluster contact device errors evaluate fuse gallery group landing memory "
+    "models native plan report settings slices synth weights words",
 }
 STEPS = {"discover", "read", "align", "write"}
 HOME_OF = {  # library -> the only files that may import it
