@@ -38,7 +38,7 @@ class Aligned:
     `transforms` per frame (3, 3), take a pixel of the reference to the frame's; `crop` is the part
     of the reference to fuse, `reference` an index. `ghosts` is what moved, None: leave it. `icc` is
     the profile that all frames are in, None: sRGB; `isos` what each was taken at, where known;
-    `halves` are `overview.half_of` them, where these were made already.
+    `halves` are `overview.half_of` them, where these were made already, until they have served.
     """
 
     frames: Sequence[NDArray[Any]]
@@ -48,7 +48,7 @@ class Aligned:
     ghosts: Ghosts | None = None
     icc: bytes | None = None
     isos: Sequence[float | None] = ()
-    halves: Sequence[NDArray[Any]] = ()
+    halves: list[NDArray[Any]] = field(default_factory=list)
     _kept: dict[Rect, list[NDArray[Any]]] = field(default_factory=dict)
 
     @staticmethod
@@ -83,7 +83,7 @@ class Aligned:
             reference,
             icc=icc,
             isos=isos,
-            halves=halves,
+            halves=list(halves),
         )
         if ghost == "off" or len(frames) < 2:
             return still
@@ -152,6 +152,7 @@ class Aligned:
             to_small = _scaling(columns / seen_width, rows / seen_height)
             matrix = to_small @ transform @ to_reference
             frames.append(warp_region(reduced, matrix, Rect(0, 0, height, width)))
+        self.halves.clear()  # the last who needs them, before slices need the memory
         return frames if self.ghosts is None else self.ghosts.correct_small(frames)
 
     def _corrected(self, rect: Rect) -> list[NDArray[Any]]:
