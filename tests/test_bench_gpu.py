@@ -37,7 +37,7 @@ def test_everything_is_measured_and_told(tmp_path: Path) -> None:
     assert len(equal) >= 7
     assert all(equal.values())
     steps = [name for name in records if name.startswith("step: ")]
-    assert len(steps) == 9
+    assert len(steps) == 10
     assert all(records[name]["ms"] > 0 for name in steps)
     device = records["on the device"]
     assert device["floor_ms"] > 0

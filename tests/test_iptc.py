@@ -162,6 +162,17 @@ def test_what_has_no_place_for_it_says_so(photographs: list[Path], tmp_path: Pat
     assert "IPTC" not in fused(photographs, tmp_path / "b.png", "--strip", "all")
 
 
+def test_a_batch_names_the_picture_once(photographs: list[Path], tmp_path: Path) -> None:
+    plan = {"mefuse_plan": 1, "brackets": [{"frames": list(map(str, photographs))}]}
+    command = [sys.executable, "-m", "mefuse", "batch", "--plan", "-", "-o", str(tmp_path)]
+    done = subprocess.run(
+        [*command, "--model", "mertens", "--no-align"],
+        input=json.dumps(plan).encode(), capture_output=True, timeout=120, check=True,
+    )  # fmt: skip
+    (told,) = [line for line in done.stderr.decode().splitlines() if "IPTC" in line]
+    assert told.startswith(f"Warning: {tmp_path}") and told.count(".png") == 1
+
+
 @pytest.mark.skipif(EXIFTOOL is None, reason="exiftool (libimage-exiftool-perl) is not installed")
 @pytest.mark.parametrize("name", ["a.jpg", "a.tif"])
 def test_exiftool_sees_what_is_kept_and_what_is_stripped(

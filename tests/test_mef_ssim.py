@@ -111,6 +111,13 @@ def test_a_gray_plane_is_rounded_gray(rng):
     assert np.array_equal(gray_plane(pixels), exact)
 
 
+def test_pixels_that_must_not_be_written_are_measured_without_a_warning(rng):
+    pixels = rng.integers(0, 256, (24, 24, 3), np.uint8)
+    wanted = gray_plane(pixels)
+    pixels.flags.writeable = False  # as those of a TIFF file
+    assert np.array_equal(gray_plane(pixels), wanted)
+
+
 def _read_golden(name):
     pixels = cv2.cvtColor(cv2.imread(str(GOLDEN / name)), cv2.COLOR_BGR2RGB)
     return gray(torch.from_numpy(pixels).permute(2, 0, 1).double())

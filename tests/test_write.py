@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 from numpy.typing import NDArray
+from PIL import Image
 
 from helpers import exposure_exif
 from mefuse import colour, containers, exif, exif_copy, profiles, write, xmp
@@ -231,13 +232,13 @@ def test_a_file_that_comes_meanwhile_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = tmp_path / "a.png"
-    chunks = png.png_metadata
+    filtered = png._filtered
 
-    def slow(metadata: Metadata) -> bytes:
+    def slow(*given: Any) -> Any:
         target.write_bytes(b"precious")
-        return chunks(metadata)
+        return filtered(*given)
 
-    monkeypatch.setattr(png, "png_metadata", slow)
+    monkeypatch.setattr(png, "_filtered", slow)
     with pytest.raises(OutputExistsError):
         put(target)
     assert target.read_bytes() == b"precious"
@@ -309,6 +310,24 @@ def test_compressions_of_png_keep_the_pixels_and_differ_in_size(pixels: NDArray[
         assert np.array_equal(decode(file.getvalue(), "a").pixels, smooth)
         sizes.append(len(file.getvalue()))
     assert sizes[0] > smooth.nbytes > sizes[1] >= sizes[2]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9000), (9000, 1), (700, 1003)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_png_made_in_parts_is_one_stream(
+    shape: tuple[int, int], dtype: type[np.uint8 | np.uint16], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = RNG.integers(0, np.iinfo(dtype).max, (*shape, 3), dtype=dtype)
+    made = []
+    for size in (1 << 12, 1 << 16, 1 << 30):  # of a part: many, some, one
+        monkeypatch.setattr(png, "_PART_BYTES", size)
+        data = png.encode_png(pixels, Metadata(), compression="fast")
+        made.append(b"".join(bytes(piece) for piece in data.pieces))
+    for data in made:
+        assert np.array_equal(decode(data, "a").pixels, pixels)
+        with Image.open(io.BytesIO(data)) as picture:  # it checks the stream's sum
+            picture.load()
+    assert made[0] != made[2] or shape[0] == 1
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ from mefuse.grid import (
     FOLLOW_LIMITS,
     FOLLOW_UP,
     GRID,
+    ROOM_FLOOR,
     Maps,
     Pyramid,
 )
@@ -261,7 +262,9 @@ def _blend_chroma(bands: Bands, fused: Tensor, logits: Tensor) -> Tensor:
     colourfulness = mean_pool(bands.chroma, 2).abs().sum(2)  # B, N, H/2, W/2
     weights = powers * hue * (colourfulness + CHROMA_FLOOR)
     weights = weights / weights.sum(1, keepdim=True)
-    ratio = (target.clamp(0, 1) + FOLLOW_FLOOR) / (whole + FOLLOW_FLOOR)
-    ratio = ratio.clamp(*FOLLOW_LIMITS)
-    weights = weights * torch.where(ratio > 1, ratio**FOLLOW_UP, ratio**FOLLOW_DOWN)
+    target = target.clamp(0, 1)
+    ratio = ((target + FOLLOW_FLOOR) / (whole + FOLLOW_FLOOR)).clamp(*FOLLOW_LIMITS)
+    needed = (bands.peak - whole) / (1 - target).clamp_min(ROOM_FLOOR)  # of what is left to white
+    lifted = 1 + (ratio**FOLLOW_UP - 1) * (1 - needed).clamp_min(0)
+    weights = weights * torch.where(ratio > 1, lifted, ratio**FOLLOW_DOWN)
     return (enlarge(weights, 2)[:, :, None] * bands.chroma).sum(1)

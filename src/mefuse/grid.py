@@ -35,12 +35,32 @@ CLIP_START, CLIP_END, CLIP_SHARE = 0.7, 0.95, 0.01
 FOLLOW_UP, FOLLOW_DOWN = 0.75, 0.35
 FOLLOW_LIMITS = (0.4, 3.0)
 FOLLOW_FLOOR = 0.05
+# The more of what its luma leaves up to white a colour takes already, the less it rises if lifted:
+# else strong colours come out garish in the light, beside others that the gamut has made pale.
+ROOM_FLOOR = 1e-6
 # Features: where channels count as clipped, how far the classic weight's exposedness reaches
 # (Mertens et al.), and floors of logarithms. Chosen so that features lie about in -1..1.
 CLIPPED_ABOVE, CLIPPED_BELOW, CLIPPED_SLOPE = 0.92, 0.08, 12.5
 EXPOSED_VARIANCE, EXPOSED_FLOOR = 0.2**2, -8.0
 LUMA_FLOOR, SATURATION_FLOOR = 0.01, 0.02
 AGREEMENT_LIMIT = 1.2
+# Refinement of the fused luma on the grid. Patches are compared under a Gaussian of five cells, as
+# MEF-SSIM compares 11 px at a quarter of the size; luminance counts enough to keep brightness
+# where MEF-SSIMc wants it. Weight, steps and window chosen on a quarter of the static brackets.
+REFINE_TAPS = 5
+REFINE_SIGMA = 0.75
+REFINE_LUMINANCE = 0.05  # weight of luminance beside that of structure
+REFINE_ROUNDS, REFINE_STEPS = 3, 3
+REFINE_LEVELS = 5  # of the preconditioner
+REFINE_STRUCTURE = 0.5  # of its diagonal: what is left of a wave that the window averages
+REFINE_LEAST_CELLS = 8  # a side below: nothing to refine
+REFINE_MOST_CELLS = 2**20  # a larger grid, of 67 megapixels and more, is refined at half its size
+STRUCTURE_STABILITY, LUMINANCE_STABILITY = 0.03**2, 0.01**2  # as in MEF-SSIM and MEF-SSIMc
+MOST_POWER = 10.0  # of contrast, where frames agree
+CONTRAST_FLOOR = 0.1 / 255  # a tenth of a grey level is no structure
+LEAST_LENGTH = 0.5  # frames that contradict each other are not amplified more than twofold
+ROOM, ROOM_WEIGHT = 0.02, 200.0  # kept at black and white, unless all frames are there
+EXPOSED_SIGMA = 0.2  # of luminance, as in MEF-SSIMc
 
 
 @dataclass(frozen=True, slots=True)

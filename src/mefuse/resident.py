@@ -146,7 +146,8 @@ class ResidentFuser:
         maps = Maps(found.logits.float(), found.gains.float())
         added = trust.log_weights(seen.luma[0], seen.energies[0, :, 0], rounding=step)
         maps.logits[0, :, CHROMA] += added
-        return backend.blend_coarse(pyramid, maps), maps
+        coarse = backend.blend_coarse(pyramid, maps)
+        return backend.refine(coarse, seen.luma), maps
 
 
 def _padded(frames: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 prefill: the whole bracket, small, goes through the network once and fills the attention cache.
 glimpse: slices of the frames leave little on a grid of 8 px; a pyramid grows on their luma.
 decode: slices of that become features and maps, with the cache as the only view of the whole.
-blend: bands from 1/8 up are joined for the whole picture, then slice by slice the finest ones.
+blend: bands from 1/8 up are joined and refined for the whole picture, then come the finest ones.
 
 A backend computes: numpy and OpenCV on the CPU, torch on a GPU. Every slice is read with the
 overlap that its arithmetic needs, so the fused pixels do not depend on the slice size. It knows no
@@ -115,6 +115,9 @@ class Backend(Protocol):
     def blend_coarse(self, pyramid: Pyramid[Array], maps: Maps[Array]) -> Array:
         """The fused luma on the grid of 8 px."""
 
+    def refine(self, coarse: Array, luma: Array) -> Array:
+        """That luma, in agreement with the structure of the frames' (N, h, w)."""
+
     def weight_maps(
         self, energies: Array, pyramid: Pyramid[Array], maps: Maps[Array]
     ) -> NDArray[Any]:
@@ -192,7 +195,7 @@ class NetworkFuser:
         pyramid = self._backend.build_pyramid(seen.luma)
         maps = self._decode(seen, pyramid, wide, cache, run)
         add_trust(maps, seen, bracket, self._backend)
-        coarse = self._backend.blend_coarse(pyramid, maps)
+        coarse = self._backend.refine(self._backend.blend_coarse(pyramid, maps), seen.luma)
         if not self._backend.is_finite(coarse, maps):
             again = self._in_float32()
             fused = again.fuse(
@@ -200,17 +203,14 @@ class NetworkFuser:
                 keep_weight_maps=keep_weight_maps, in_bands=in_bands,
             )  # fmt: skip
             return replace(fused, warnings=(*fused.warnings, OVERFLOWED))
-        kept = None
-        if keep_weight_maps:
-            kept = self._backend.weight_maps(seen.energies, pyramid, maps)
+        weigh = self._backend.weight_maps
+        kept = weigh(seen.energies, pyramid, maps) if keep_weight_maps else None
         del seen, pyramid
         run.scratch.rest()
         dtype = np.dtype(np.uint8 if depth == 8 else np.uint16)
-        bands = Bands(
-            (bracket.crop.height, bracket.crop.width, 3),
-            dtype,
-            lambda: self._blend(bracket, slices, (coarse, maps), dtype, run),
-        )
+        shape = (bracket.crop.height, bracket.crop.width, 3)
+        decided = (coarse, maps)
+        bands = Bands(shape, dtype, lambda: self._blend(bracket, slices, decided, dtype, run))
         if in_bands:
             return Fused(np.empty((0, 0, 3), dtype), cache.nbytes, size, kept, bands, run.work)
         return Fused(bands.whole(), cache.nbytes, size, kept, work=run.work)

@@ -26,6 +26,7 @@ from mefuse.gpu.plain import PixelWork, PlainWork, as_floats
 from mefuse.gpu.streams import Conveyor, Into, lanes_of
 from mefuse.grid import Glimpse, Maps, Pyramid
 from mefuse.models.ipl_config import Region
+from mefuse.refine import refine
 from mefuse.scratch import Scratch
 from mefuse.slices import Rect
 from mefuse.slicework import Span
@@ -159,6 +160,11 @@ class TorchBackend:
     def blend_coarse(self, pyramid: Pyramid[Tensor], maps: Maps[Tensor]) -> Tensor:
         """The fused luma on the grid of 8 px."""
         return blend_coarse(pyramid, maps)
+
+    @torch.inference_mode()
+    def refine(self, coarse: Tensor, luma: Tensor) -> Tensor:
+        """The fused luma in agreement with the frames' structure."""
+        return refine(coarse, luma)
 
     @torch.inference_mode()
     def weight_maps(

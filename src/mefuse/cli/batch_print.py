@@ -84,7 +84,8 @@ class BatchReporter:
             self._say(f"Error: {outcome.message}")
         elif not self._quiet:
             for warning in _warnings(outcome):
-                self._say(f"Warning: {outcome.job.name}: {warning}")
+                named = warning.startswith(f"{outcome.job.target}: ")
+                self._say(f"Warning: {warning if named else f'{outcome.job.name}: {warning}'}")
             if self._verbosity:
                 self._say(_line(outcome))
         if self._bar is not None and self._task is not None:

@@ -29,6 +29,7 @@ _CLIP_END, _CLIP_SHARE = tl.constexpr(grid.CLIP_END), tl.constexpr(grid.CLIP_SHA
 _CLIP_SLOPE = tl.constexpr(1 / (grid.CLIP_END - grid.CLIP_START))
 _FOLLOW_UP, _FOLLOW_DOWN = tl.constexpr(grid.FOLLOW_UP), tl.constexpr(grid.FOLLOW_DOWN)
 _FOLLOW_FLOOR = tl.constexpr(grid.FOLLOW_FLOOR)
+_ROOM_FLOOR = tl.constexpr(grid.ROOM_FLOOR)
 _FOLLOW_LEAST, _FOLLOW_MOST = (tl.constexpr(limit) for limit in grid.FOLLOW_LIMITS)
 
 
@@ -107,7 +108,7 @@ def join(
 def _colour_weight(
     frames, powers, y, x, columns, unit, grid_rows, grid_columns, inside
 ):  # fmt: skip
-    """How much a frame's colour counts at half size, and its luma there."""
+    """How much a frame's colour counts at half size, its luma and its largest channel there."""
     at = 4 * y * columns + 2 * x
     a, b, c = rgb(frames, at, inside)
     d, e, f = rgb(frames, at + 1, inside)
@@ -121,10 +122,11 @@ def _colour_weight(
     )
     luma = luma_of(red, green, blue)
     colourfulness = tl.abs(blue - luma) * (1 / 1.772) + tl.abs(red - luma) * (1 / 1.402)
-    hue = tl.maximum(tl.maximum(red, green), blue) * -_CLIP_SLOPE + _CLIP_END * _CLIP_SLOPE
+    peak = tl.maximum(tl.maximum(red, green), blue)
+    hue = peak * -_CLIP_SLOPE + _CLIP_END * _CLIP_SLOPE
     hue = tl.minimum(tl.maximum(hue, _CLIP_SHARE), 1.0)
     power = between(powers, y, x, grid_rows, grid_columns, grid_columns, inside, 4)
-    return power * hue * (colourfulness + _CHROMA_FLOOR), luma
+    return power * hue * (colourfulness + _CHROMA_FLOOR), luma, peak
 
 
 @triton.jit
@@ -148,20 +150,22 @@ def share_colour(
     target = tl.minimum(tl.maximum(target * 0.25, 0.0), 1.0)
     total = tl.zeros((BY * BX,), tl.float32)
     for n in range(count):
-        weight, luma = _colour_weight(
+        weight, luma, peak = _colour_weight(
             frames + n * size * 12, powers + n * grid_size, y, x, columns, unit,
             grid_rows, grid_columns, inside,
         )  # fmt: skip
         total += weight
     total = tl.maximum(total, 1e-30)  # nothing where a lane is outside
     for n in range(count):
-        weight, luma = _colour_weight(
+        weight, luma, peak = _colour_weight(
             frames + n * size * 12, powers + n * grid_size, y, x, columns, unit,
             grid_rows, grid_columns, inside,
         )  # fmt: skip
         ratio = (target + _FOLLOW_FLOOR) / (luma + _FOLLOW_FLOOR)
         ratio = tl.log(tl.minimum(tl.maximum(ratio, _FOLLOW_LEAST), _FOLLOW_MOST))
         follow = tl.exp(ratio * tl.where(ratio > 0, _FOLLOW_UP, _FOLLOW_DOWN))
+        spare = tl.maximum(1 - (peak - luma) / tl.maximum(1 - target, _ROOM_FLOOR), 0.0)
+        follow = tl.where(ratio > 0, 1 + (follow - 1) * spare, follow)
         tl.store(out + n * size + (y * columns + x), weight / total * follow, mask=inside)
 
 

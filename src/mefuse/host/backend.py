@@ -20,6 +20,7 @@ from mefuse.host.features import describe, glimpse
 from mefuse.host.ipl import IPL
 from mefuse.host.planes import Plane, Planes
 from mefuse.host.pyramid import blend_coarse, build_pyramid, weight_maps
+from mefuse.host.refine import refine
 from mefuse.memory import available_memory_bytes
 from mefuse.models.ipl_config import Region
 from mefuse.scratch import Scratch, let_go
@@ -123,6 +124,10 @@ class HostBackend:
     def blend_coarse(self, pyramid: Pyramid[Planes], maps: Maps[Planes]) -> Plane:
         """The fused luma on the grid of 8 px."""
         return blend_coarse(pyramid, maps)
+
+    def refine(self, coarse: Plane, luma: Planes) -> Plane:
+        """The fused luma in agreement with the frames' structure."""
+        return refine(coarse, luma)
 
     def weight_maps(
         self, energies: Planes, pyramid: Pyramid[Planes], maps: Maps[Planes]

@@ -26,6 +26,7 @@ from mefuse.grid import (
     FOLLOW_LIMITS,
     FOLLOW_UP,
     GRID,
+    ROOM_FLOOR,
     Maps,
 )
 from mefuse.host.bands import Colour, fine_bands, full_scale, green_of
@@ -112,17 +113,21 @@ def _blend_chroma(
     Weights are made at half resolution: by colourfulness, hue and logits, following the luma.
     """
     floor = np.float32(FOLLOW_FLOOR * full)
-    target = np.clip(reduce(fused, 2), 0, full) + floor
+    target = np.clip(reduce(fused, 2), 0, full)
+    room = np.maximum(np.float32(full) - target, np.float32(ROOM_FLOOR * full))
+    target += floor
     highest = logits.max(0)
     planes = [(_as_float(frame.red), _as_float(frame.blue), frame.luma) for frame in frames]
     weights, follows = [], []
     for each, logit in zip(planes, logits, strict=True):
         red, blue, own = (reduce(plane, 2) for plane in each)
-        weight = _colour_weight(red, blue, own, full)
+        peak = as_plane(cv2.max(cv2.max(red, green_of(red, blue, own)), blue))
+        weight = _colour_weight(red, blue, own, peak, full)
         weight *= enlarge(np.exp(logit - highest), GRID // 2)
         weights.append(weight)
+        peak -= own
         own += floor
-        follows.append(_follow(target / own))
+        follows.append(_follow(target / own, peak / room))
     share = as_plane(1 / _sum(weights))
     shares = [
         enlarge(as_plane(weight * share * follow), 2)
@@ -146,25 +151,32 @@ def _mean(shares: Sequence[Plane], planes: Sequence[Plane]) -> Plane:
     return total
 
 
-def _colour_weight(red: Plane, blue: Plane, luma: Plane, full: float) -> Plane:
-    """Colourfulness times the trust in the hue: (h, w)."""
+def _colour_weight(red: Plane, blue: Plane, luma: Plane, peak: Plane, full: float) -> Plane:
+    """Colourfulness times the trust in the hue: (h, w); `peak` is the largest channel."""
     weight = as_plane(
         cv2.addWeighted(
             cv2.absdiff(blue, luma), _BLUE, cv2.absdiff(red, luma), _RED, CHROMA_FLOOR * full
         )
     )
     slope = 1 / (full * (CLIP_START - CLIP_END))
-    hue = as_plane(cv2.max(cv2.max(red, green_of(red, blue, luma)), blue))
-    hue *= np.float32(slope)
+    hue = peak * np.float32(slope)
     hue -= np.float32(CLIP_END * full * slope)
     weight *= np.clip(hue, CLIP_SHARE, 1, out=hue)
     return weight
 
 
-def _follow(ratio: Plane) -> Plane:
-    """How colour follows the ratio of fused to own luma: a power above 1, a lower one below."""
+def _follow(ratio: Plane, needed: Plane) -> Plane:
+    """How colour follows the ratio of fused to own luma: a power above 1, a lower one below.
+
+    Above 1 it rises the less, the more of the room up to white is needed.
+    """
     logarithm = as_plane(cv2.log(np.clip(ratio, *FOLLOW_LIMITS, out=ratio)))
     bent = np.maximum(logarithm, 0) * np.float32(FOLLOW_UP - FOLLOW_DOWN)
     logarithm *= np.float32(FOLLOW_DOWN)
     logarithm += bent
-    return as_plane(cv2.exp(logarithm))
+    change = as_plane(cv2.exp(logarithm))
+    change -= 1
+    share = np.subtract(1, np.clip(needed, 0, 1, out=needed), out=needed)
+    change *= np.where(change > 0, share, np.float32(1))
+    change += 1
+    return change

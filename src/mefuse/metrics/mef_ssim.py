@@ -178,7 +178,7 @@ def gray_plane(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     height, width = pixels.shape[:2]
     plane = np.empty((height, width), np.uint8)
     for rows in strips_of(height, width, planes=3, window_px=1):
-        part = torch.from_numpy(np.ascontiguousarray(pixels[rows])).permute(2, 0, 1)
+        part = torch.from_numpy(np.array(pixels[rows])).permute(2, 0, 1)  # own: may be read-only
         plane[rows] = gray(part.double()).numpy()
     return plane
 

@@ -10,7 +10,7 @@ typedef struct {
     float luma[3];
     float energy_floor, chroma_floor;
     float clip_start, clip_end, clip_share;
-    float follow_up, follow_down, follow_low, follow_high, follow_floor;
+    float follow_up, follow_down, follow_low, follow_high, follow_floor, room_floor;
 } Rules;
 
 typedef struct {
@@ -171,8 +171,11 @@ static void weigh_colour(const Rules *rules, int width, const float *restrict re
         float weight = (colour + floor) * hue * power[x];
         float ratio = higher(lower(target[x] / (own[x] + start), high), low);
         float rise = log_of(ratio);
+        float change = exp_of(down * rise + up * higher(rise, 0.0f)) - 1.0f;
+        float room = higher(1.0f + start - target[x], rules->room_floor);
+        float spare = higher(1.0f - (peak - own[x]) / room, 0.0f);
         sums[x] += weight;
-        share[x] = weight * exp_of(down * rise + up * higher(rise, 0.0f));
+        share[x] = weight * (1.0f + (change > 0.0f ? change * spare : change));
     }
 }
 

@@ -25,6 +25,7 @@ RULES = np.array(
         *LUMA, grid.ENERGY_FLOOR, grid.CHROMA_FLOOR,
         grid.CLIP_START, grid.CLIP_END, grid.CLIP_SHARE,
         grid.FOLLOW_UP, grid.FOLLOW_DOWN, *grid.FOLLOW_LIMITS, grid.FOLLOW_FLOOR,
+        grid.ROOM_FLOOR,
     ],
     np.float32,
 )  # fmt: skip

@@ -70,9 +70,6 @@ def load() -> ctypes.CDLL | None:
     )  # fmt: skip
     library.mefuse_comparagrams.argtypes = (_Bytes, _Bytes, *[_Int] * 5, _Bytes)
     library.mefuse_ridges.argtypes = (_Bytes, _Bytes)
-    library.mefuse_deflate_room.argtypes = (_Int, _Int)
-    library.mefuse_deflate.argtypes = (_Bytes, _Size, *[_Int] * 5, _Bytes, _Bytes)
-    library.mefuse_deflate_room.restype = library.mefuse_deflate.restype = _Size
     return library
 
 
