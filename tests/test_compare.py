@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from helpers import exposed, textured_light
 from mefuse import ghost_search, response, views
-from mefuse.native import library
+from mefuse.native import compare, library
 from mefuse.response import map_levels
 
 SIZES = [(203, 317), (40, 1000), (17, 9), (2, 300)]
@@ -64,3 +64,16 @@ def test_comparagrams(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) ->
     plain = response._comparagrams(*pair)
     assert plain.sum() > 0
     assert np.array_equal(found, plain)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_ridges(seed: int) -> None:
+    """The same paths, of few levels too, where most scores are equal."""
+    rng = np.random.default_rng(seed)
+    scores = rng.uniform(0, 1, (3, 256, 256)).astype(np.float32)
+    if seed % 2:
+        scores = np.where(scores > 0.99, np.rint(scores * 4), 0).astype(np.float32)
+    wanted = response._highest_paths(scores)
+    found = compare.ridges(scores)
+    assert found is not None and np.array_equal(found, wanted)
+    assert (np.diff(found) >= 0).all()

@@ -188,6 +188,8 @@ def test_the_times_of_steps_and_slices(tmp_path: Path) -> None:
     assert [line.split()[0] for line in lines if "slices" not in line][:2] == ["read", "align"]
     (blended,) = [line for line in lines if line.split()[0] == "blend"]
     assert " 4 slices of " in blended  # of 128 x 96 px, in 64 px
+    (decoded,) = [line for line in lines if line.split()[0] == "decode"]
+    assert " 1 slice of " in decoded and decoded.endswith(" on 1 thread")
     assert all("|" in line and "#" in line for line in lines)
     done = CliRunner().invoke(main, [*fuse, "--profile", "--json", "--overwrite"])
     assert done.stderr == ""

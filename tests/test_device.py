@@ -6,6 +6,7 @@ import builtins
 import sys
 from collections.abc import Callable
 from importlib import metadata
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -62,7 +63,7 @@ def test_names_that_mean_nothing(name: str) -> None:
     ],
 )
 def test_torch_is_asked_only_where_there_may_be_a_gpu(
-    monkeypatch: pytest.MonkeyPatch, version: str | None, seen: int, asked: bool
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, version: str | None, seen: int, asked: bool
 ) -> None:
     def installed(name: str) -> str:
         if version is None:
@@ -75,7 +76,11 @@ def test_torch_is_asked_only_where_there_may_be_a_gpu(
             is_available=lambda: bool(asking.append(True)) or True, device_count=lambda: 3
         )
     )
-    monkeypatch.setattr(device.metadata, "version", installed)
+    monkeypatch.setattr(metadata, "version", installed)
+    kfd = tmp_path / "kfd"
+    monkeypatch.setattr(device, "_AMD_DRIVER", kfd)
+    if version is not None and "rocm" in version:
+        kfd.touch()
     monkeypatch.setattr(device, "_driver_count", lambda: seen)
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     with monkeypatch.context() as patch:

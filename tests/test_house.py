@@ -84,7 +84,7 @@ MAY_IMPORT = {
     "read": "bracket colour containers decode errors exif exposure frames raw settings",
     "registration": "transforms views",
     "coverage": "errors slices transforms",
-    "align": "coverage errors registration transforms views",
+    "align": "coverage errors overview registration transforms views",
     "warp": "errors native slices",
     "response": "native",
     "ghosts": "response slices",
@@ -110,7 +110,7 @@ MAY_IMPORT = {
     "torch_backend weights",
     "resident": "aligned cache errors gpu grid models slices stream torch_backend",
     "fuse": "account align aligned clock colour coverage deliver depth discover doubts errors "
-    "finish frames maps models profiles provenance read report settings slices slicework "
+    "finish frames maps models overview profiles provenance read report settings slices slicework "
     "soundness unchanged write",
     "group": "containers decode discover errors exif exposure frames makernotes plan raw settings",
     "synth": "errors frames landing write",
@@ -129,8 +129,8 @@ MAY_IMPORT = {
     "transforms trust warp weights write",
     "evaluate": "aligned coverage device discover errors finish frames metrics models read "
     "settings slices stream warp weights",
-    "cli": "batch bench cluster contact device errors evaluate fuse gallery group landing models "
-    "native plan report settings slices synth weights",
+    "cli": "batch bench cluster contact device errors evaluate fuse gallery group landing memory "
+    "models native plan report settings slices synth weights words",
 }
 STEPS = {"discover", "read", "align", "write"}
 HOME_OF = {  # library -> the only files that may import it

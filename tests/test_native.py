@@ -6,12 +6,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mefuse import warp
-from mefuse.grid import BANDS, LOGITS, Maps
+from mefuse.grid import BANDS, FINE, LOGITS, Glimpse, Maps
 from mefuse.host import blend as host_blend
 from mefuse.host import features as host_features
 from mefuse.host import ipl as host_ipl
-from mefuse.host.layers import GELU_CURVE, depthwise, gelu, halved, mixed, sigmoid, tall, wide
-from mefuse.native import blend, library, network
+from mefuse.host.layers import (
+    GELU_CURVE,
+    depthwise,
+    gelu,
+    halved,
+    mixed,
+    shuffled,
+    sigmoid,
+    tall,
+    wide,
+)
+from mefuse.native import blend, features, library, network
 from mefuse.native import warp as native_warp
 from mefuse.slices import Rect
 
@@ -170,7 +180,9 @@ def test_a_block_is_that_without_kernels(count, height, width, across, side, key
     share /= share.sum(0)
     query, places = drawn(keys, width), drawn(height // 2, keys, across // 2)
     key, value = drawn(tokens, keys), drawn(width, tokens)
-    context = np.stack([network.attend(frame, query, places, key, value) for frame in x])
+    context = np.empty((count, height // 2, width, across // 2), np.float32)
+    for frame, out in zip(x, context, strict=True):
+        network.attend(frame, query, places, key, value, out=out)
     for frame, seen in zip(x, context, strict=True):
         wanted = host_ipl._context(halved(query @ frame) + places, key, value)
         assert np.allclose(seen, wanted, atol=1e-5)
@@ -203,3 +215,72 @@ def _integrated(x, block):
         gates, shifts = np.split(mixed(shares.astype(np.float32), cube), 2, 1)
         found.append(2 * settled * sigmoid(gates) + shifts)
     return np.stack(found)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.integers(1, 4),
+    st.integers(1, 19),
+    st.integers(1, 19),
+    st.integers(0, 3),
+    st.integers(0, 9999),
+)
+def test_frames_are_described_as_without_kernels(count, height, width, beyond, seed):
+    """Of parts of larger grids, whose coarse bands reach `beyond` them."""
+    rng = np.random.default_rng(seed)
+
+    def drawn(most, *shape):
+        whole = rng.uniform(0, most, (*shape[:-2], shape[-2] + 2, shape[-1] + 3))
+        whole[..., ::2, :] *= rng.uniform(0, 1e-3)  # next to nothing as well
+        return whole.astype(np.float32)[..., 1:-1, 2:-1]
+
+    seen = Glimpse(
+        drawn(1, count, 3, height, width),
+        drawn(1.1, count, height, width) - np.float32(0.05),
+        drawn(0.02, count, FINE, height, width),
+    )
+    coarse = []
+    for level in range(1, BANDS - FINE + 1):
+        size = (-(-height // 2**level) + beyond, -(-width // 2**level) + beyond)
+        coarse.append((drawn(0.02, count, *size), drawn(0.04, 1, *size)))
+    found, wanted = features.describe(seen, coarse), host_features._describe(seen, coarse)
+    for one, other in zip(found, wanted, strict=True):
+        assert one.shape == other.shape
+        assert np.allclose(one, other, rtol=1e-5, atol=2e-5)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.integers(1, 3), EVEN, st.integers(1, 9), EVEN, st.integers(1, 9), st.integers(1, 9),
+    st.integers(0, 9999),
+)  # fmt: skip
+def test_cells_and_maps_are_those_without_kernels(count, height, channels, width, ins, outs, seed):
+    rng = np.random.default_rng(seed)
+
+    def drawn(*shape):
+        return rng.normal(0, 0.5, shape).astype(np.float32)
+
+    seen, matrix, bias = (
+        drawn(count, ins, height, width),
+        drawn(channels, 4 * ins),
+        drawn(channels, 1),
+    )
+    cells = network.reduce(seen, matrix, bias, GELU_CURVE)
+    pairs = seen.reshape(count, ins, height // 2, 2, width // 2, 2).transpose(0, 2, 1, 3, 5, 4)
+    wanted = matrix @ pairs.reshape(count, height // 2, 4 * ins, width // 2) + bias
+    gelu(wanted)
+    assert np.allclose(cells, wanted, rtol=1e-4, atol=1e-5)
+    share = rng.uniform(0.1, 1, (count, height // 2, 1, width // 2)).astype(np.float32)
+    heads = network.Heads(
+        cells, share / share.sum(0), drawn(count, height, width),
+        drawn(4 * outs, channels), drawn(4 * outs, 1), drawn(8, channels), drawn(8, 1),
+        rng.uniform(0.5, 9, outs).astype(np.float32), drawn(outs), np.array([3.0], np.float32),
+    )  # fmt: skip
+    logits, gains = network.decide(heads)
+    limits, scale = heads.limits[:, None, None], heads.scale[:, None, None]
+    for frame, own, found in zip(cells, heads.prior, logits, strict=True):
+        raw = shuffled(heads.frame @ frame + heads.frame_bias)
+        assert np.allclose(found, limits * np.tanh(raw / limits) + scale * own, atol=5e-5)
+    mean = (cells * heads.share).sum(0)
+    raw = shuffled(heads.shared @ mean + heads.shared_bias)
+    assert np.allclose(gains, 3 * sigmoid(raw), atol=2e-5)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mefuse.errors import InputError
+from mefuse.overview import halves_of
 from mefuse.registration import LADDER, Registration, register
 from mefuse.transforms import Float64, corner_distance_px, is_plausible
 from mefuse.views import View, view_of
@@ -59,6 +60,7 @@ def align_frames(
     *,
     reference: int,
     evs: Sequence[float] | None = None,
+    halves: Sequence[NDArray[Any]] | None = None,
     on_frame: Callable[[int], None] | None = None,
 ) -> tuple[Alignment, ...]:
     """One alignment per frame, in the order given.
@@ -67,6 +69,7 @@ def align_frames(
         pixels: (H, W, 3) uint8 or uint16 RGB each, of one size; 2 frames or more.
         reference: index of the frame that the others align to.
         evs: stops per frame, to tell neighbours; None goes by brightness.
+        halves: `overview.half_of` each frame, where that was made already.
         on_frame: called with each frame's index when it is done, from any thread.
 
     Raises:
@@ -80,7 +83,7 @@ def align_frames(
         return tuple(_untouched(reference=index == reference) for index in range(len(pixels)))
     report = on_frame or (lambda _: None)
     with ThreadPoolExecutor(max_workers=max(1, cv2.getNumThreads())) as pool:
-        views = list(pool.map(view_of, pixels))
+        views = list(pool.map(view_of, pixels, halves or halves_of(pixels)))
     order = _by_exposure(views, evs)
     rank = order.index(reference)
     home = _Placed(reference, np.eye(3), "reference", 0.0)

@@ -7,7 +7,7 @@ model sees frames that agree. Knows no file, no network and no slice size.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cv2
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mefuse.ghost_search import find_ghosts
 from mefuse.ghosts import Ghosts
-from mefuse.overview import factor_of, overview_of
+from mefuse.overview import factor_of, halved, overview_of
 from mefuse.settings import GhostRemoval
 from mefuse.slices import GRID_PX, Rect
 from mefuse.warp import warp_region
@@ -37,7 +37,8 @@ class Aligned:
     or what is sliced like one and read region by region;
     `transforms` per frame (3, 3), take a pixel of the reference to the frame's; `crop` is the part
     of the reference to fuse, `reference` an index. `ghosts` is what moved, None: leave it. `icc` is
-    the profile that all frames are in, None: sRGB; `isos` what each was taken at, where known.
+    the profile that all frames are in, None: sRGB; `isos` what each was taken at, where known;
+    `halves` are `overview.half_of` them, where these were made already, until they have served.
     """
 
     frames: Sequence[NDArray[Any]]
@@ -47,6 +48,7 @@ class Aligned:
     ghosts: Ghosts | None = None
     icc: bytes | None = None
     isos: Sequence[float | None] = ()
+    halves: list[NDArray[Any]] = field(default_factory=list)
     _kept: dict[Rect, list[NDArray[Any]]] = field(default_factory=dict)
 
     @staticmethod
@@ -59,6 +61,7 @@ class Aligned:
         crop: Rect | None = None,
         icc: bytes | None = None,
         isos: Sequence[float | None] = (),
+        halves: Sequence[NDArray[Any]] = (),
     ) -> Aligned:
         """Aligned frames with their ghosts found.
 
@@ -70,6 +73,7 @@ class Aligned:
             crop: the part of the reference to fuse; None: all of it.
             icc: the profile that all frames are in; None: sRGB.
             isos: what each frame was taken at.
+            halves: `overview.half_of` each frame, where that was made already.
         """
         height, width = frames[0].shape[:2]
         still = Aligned(
@@ -79,13 +83,14 @@ class Aligned:
             reference,
             icc=icc,
             isos=isos,
+            halves=list(halves),
         )
         if ghost == "off" or len(frames) < 2:
             return still
         factor = still._factor()
         reduced = [still._reduced(k, factor) for k in range(len(frames))]
         ghosts = find_ghosts(reduced, reference=reference, amount=ghost, factor=factor)
-        return Aligned(frames, still.transforms, still.crop, reference, ghosts, icc, isos)
+        return replace(still, ghosts=ghosts)
 
     @property
     def ghost_shares(self) -> tuple[float, ...]:
@@ -136,11 +141,9 @@ class Aligned:
         to_reference = _scaling(crop.width / width, crop.height / height)
         to_reference[:2, 2] += crop.left, crop.top
         frames = []
-        for frame, transform in zip(self.frames, self.transforms, strict=True):
-            seen, factor = _halved(
-                overview_of(frame),
-                max(crop.height, crop.width) // (longest_px * factor_of(frame.shape)),
-            )
+        for k, (frame, transform) in enumerate(zip(self.frames, self.transforms, strict=True)):
+            most = max(crop.height, crop.width) // (longest_px * factor_of(frame.shape))
+            seen, factor = _halved(overview_of(frame), most, self._half(k))
             factor *= factor_of(frame.shape)
             seen_height, seen_width = seen.shape[0] * factor, seen.shape[1] * factor
             rows = max(round(seen_height * height / crop.height), 1)
@@ -149,6 +152,7 @@ class Aligned:
             to_small = _scaling(columns / seen_width, rows / seen_height)
             matrix = to_small @ transform @ to_reference
             frames.append(warp_region(reduced, matrix, Rect(0, 0, height, width)))
+        self.halves.clear()  # the last who needs them, before slices need the memory
         return frames if self.ghosts is None else self.ghosts.correct_small(frames)
 
     def _corrected(self, rect: Rect) -> list[NDArray[Any]]:
@@ -178,12 +182,18 @@ class Aligned:
             factor *= 2
         return factor
 
+    def _half(self, k: int) -> NDArray[Any] | None:
+        """One frame's overview at half size, where that was made already."""
+        return self.halves[k] if self.halves else None
+
     def _reduced(self, k: int, factor: int) -> NDArray[np.uint8]:
         """One frame's crop at 1/factor, 8 bits; its grid starts at the crop's corner."""
         frame, crop = overview_of(self.frames[k]), self.crop
         rest = factor // factor_of(self.frames[k].shape)
         rows, columns = (max(side // rest, 1) for side in frame.shape[:2])
-        inside = frame[: rows * rest, : columns * rest]
+        half = self._half(k) if rest % 2 == 0 else None
+        step, seen = (rest, frame) if half is None else (rest // 2, half)
+        inside = seen[: rows * step, : columns * step]
         small = cv2.resize(inside, (columns, rows), interpolation=cv2.INTER_AREA)
         if small.dtype == np.uint16:
             small = cv2.convertScaleAbs(small, alpha=1 / 257)
@@ -201,17 +211,14 @@ class Aligned:
         )
 
 
-def _halved(frame: NDArray[Any], most: int) -> tuple[NDArray[Any], int]:
+def _halved(frame: NDArray[Any], most: int, half: NDArray[Any] | None) -> tuple[NDArray[Any], int]:
     """The frame at 1/2, 1/4, ..., at most at 1/most and not below twice that, and by how much.
 
     OpenCV halves ten times faster than it reduces by other factors.
     """
     factor = 1
     while 4 * factor <= most and min(frame.shape[:2]) > 1:
-        height, width = frame.shape[0] // 2, frame.shape[1] // 2
-        frame = cv2.resize(
-            frame[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA
-        )
+        frame = half if half is not None and factor == 1 else halved(frame)
         factor *= 2
     return frame, factor
 

@@ -12,9 +12,11 @@ import platform
 import re
 import sys
 from dataclasses import dataclass
-from importlib import metadata
+from pathlib import Path
 
 from mefuse.errors import DeviceError, InputError
+
+_AMD_DRIVER = Path("/dev/kfd")  # of Linux; on Windows there is nothing like it to look for
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +95,23 @@ def _gpu(index: int) -> Device:
 
 
 def _may_have_gpu() -> bool:
-    """Whether it is worth importing torch to ask: its build knows GPUs and the driver sees one.
+    """Whether it is worth importing torch to ask: a driver sees one and its build knows GPUs.
 
     Builds of torch say what they are for in their version: 2.9.0+cpu, 2.9.0+cu128, 2.9.0+rocm6.4,
     or nothing, which on Linux means CUDA.
     """
     if "torch" in sys.modules:
         return True
+    seen = _driver_count()
+    if seen == 0 and sys.platform != "win32" and not _AMD_DRIVER.exists():
+        return False
+    from importlib import metadata  # it loads a parser of mails, for 0.05 s
+
     try:
         build = metadata.version("torch").partition("+")[2]
     except metadata.PackageNotFoundError:
         return False
-    return build.startswith("rocm") or (build != "cpu" and _driver_count() > 0)
+    return build.startswith("rocm") or (build != "cpu" and seen > 0)
 
 
 def _driver_count() -> int:

@@ -29,6 +29,7 @@ from mefuse.finish import can_be_in_bands, check_look, fuse_with_look
 from mefuse.frames import Bracket
 from mefuse.maps import Maps
 from mefuse.models import Fused, Fuser, find_model, load_fuser
+from mefuse.overview import halves_of
 from mefuse.provenance import Making
 from mefuse.report import FuseReport
 from mefuse.settings import FuseSettings, RawSettings
@@ -302,30 +303,31 @@ def align_bracket(
     bracket: Bracket, *, settings: FuseSettings, clock: Clock
 ) -> tuple[tuple[Alignment, ...], Aligned]:
     """Aligns, finds the area to fuse and what moved in it."""
-    pixels = [frame.pixels for frame in bracket.frames]
+    pixels, reference = [frame.pixels for frame in bracket.frames], bracket.reference
     with clock.step("align", len(pixels)) as advance:
+        halves = halves_of(pixels)
         found: tuple[Alignment, ...] = ()
         if (settings.align or settings.strict) and len(pixels) > 1:
             found = align_frames(
-                pixels, reference=bracket.reference, evs=bracket.evs, on_frame=advance
+                pixels, reference=reference, evs=bracket.evs, halves=halves, on_frame=advance
             )
-        alignments = found
-        if not settings.align or not found:
-            alignments = tuple(_unaligned(i == bracket.reference) for i in range(len(pixels)))
+        alignments = found if settings.align else ()
+        if not alignments:
+            alignments = tuple(_unaligned(i == reference) for i in range(len(pixels)))
         transforms = [alignment.transform for alignment in alignments]
         size = bracket.frames[0].size
         names = [str(frame.source.path) for frame in bracket.frames]
-        whole = Rect(0, 0, *size)
-        crop = common_area(transforms, size, names=names) if settings.crop else whole
+        crop = common_area(transforms, size, names=names) if settings.crop else Rect(0, 0, *size)
     with clock.step("ghosts"):
         aligned = Aligned.of(
             pixels,
             transforms=transforms,
             crop=crop,
-            reference=bracket.reference,
+            reference=reference,
             ghost=settings.ghost,
-            icc=bracket.frames[bracket.reference].metadata.icc,
+            icc=bracket.frames[reference].metadata.icc,
             isos=[frame.source.exposure.iso for frame in bracket.frames],
+            halves=halves,
         )
     if settings.strict and found:
         refuse_doubtful(bracket, found, aligned.ghost_shares)

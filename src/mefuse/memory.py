@@ -9,6 +9,10 @@ from functools import cache
 from pathlib import Path
 
 _OPENCV_NO_MEMORY = -4  # cv2.error.code: StsNoMem
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of mallopt: M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
+# Blocks from here on are given back when they are freed: frames of 80 megapixels and more.
+_LARGE_BYTES = 256 << 20
+_KEPT_BYTES = 512 << 20
 
 
 def peak_memory_bytes() -> int | None:
@@ -69,21 +73,36 @@ def machine_memory_bytes() -> int | None:
     return min(memory, int(text)) if text.isdigit() else memory
 
 
+def keep_freed() -> None:
+    """Has glibc keep freed memory for what comes next, up to 512 MB, as a process of ours can.
+
+    By default it gives large blocks back at once and takes them anew, page by page: a tenth of the
+    processor time of fusing. Other C libraries are left as they are.
+    """
+    adjust = _of_glibc("mallopt")
+    if adjust is None:
+        return
+    if not adjust(_MMAP_THRESHOLD, _LARGE_BYTES):  # before 2.35 it takes no more than 32 MB
+        adjust(_MMAP_THRESHOLD, 32 << 20)
+    adjust(_TRIM_THRESHOLD, _KEPT_BYTES)
+
+
 def return_freed() -> None:
     """Gives the system what was freed: glibc keeps much of it, where threads shared the heap."""
-    trim = _trim()
+    trim = _of_glibc("malloc_trim")
     if trim is not None:
         trim(0)
 
 
 @cache
-def _trim() -> Callable[[int], int] | None:
-    """glibc's malloc_trim; None where the C library is another one."""
+def _of_glibc(name: str) -> Callable[..., int] | None:
+    """A function of the heap that only glibc has; None where the C library is another one."""
     if not sys.platform.startswith("linux"):
         return None
     import ctypes
 
-    return getattr(ctypes.CDLL(None), "malloc_trim", None)
+    library = ctypes.CDLL(None)
+    return getattr(library, name, None) if hasattr(library, "malloc_trim") else None
 
 
 def is_out_of_memory(error: BaseException) -> bool:

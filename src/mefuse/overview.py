@@ -7,6 +7,8 @@ that is read region by region is gone through once, and gives the same as one he
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import cv2
@@ -56,6 +58,24 @@ def reduce_whole(pixels: Any) -> NDArray[Any]:
         band = pixels[top * factor : (top + len(part)) * factor, : width * factor]
         part[...] = cv2.resize(band, (width, len(part)), interpolation=cv2.INTER_AREA)
     return small
+
+
+def half_of(pixels: Any) -> NDArray[Any]:
+    """The overview at half size: means over 2 x 2 pixels, whole ones only. No side is below 1."""
+    return halved(overview_of(pixels))
+
+
+def halves_of(frames: Sequence[Any]) -> list[NDArray[Any]]:
+    """`half_of` each frame, on as many threads as OpenCV has."""
+    with ThreadPoolExecutor(max(cv2.getNumThreads(), 1), thread_name_prefix="halve") as pool:
+        return list(pool.map(half_of, frames))
+
+
+def halved(seen: NDArray[Any]) -> NDArray[Any]:
+    """Means over 2 x 2 pixels of (H, W, 3), whole ones only; a side of 1 stays."""
+    height, width = (max(side // 2, 1) for side in seen.shape[:2])
+    inside = seen[: 2 * height, : 2 * width]
+    return np.asarray(cv2.resize(inside, (width, height), interpolation=cv2.INTER_AREA))
 
 
 def to_frame(factor: int) -> Matrix:

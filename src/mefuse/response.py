@@ -140,6 +140,12 @@ def _ridges(counts: Levels) -> NDArray[np.intp]:
     across = np.array([0.25, 0.5, 0.25], np.float32)
     smooth = np.stack([np.asarray(cv2.sepFilter2D(part, -1, _KERNEL, across)) for part in counts])
     score = smooth / np.maximum(smooth.sum(2, keepdims=True), _FULL_ROW)
+    found = native.ridges(score)
+    return _highest_paths(score) if found is None else found
+
+
+def _highest_paths(score: Levels) -> NDArray[np.intp]:
+    """The paths along which scores (3, 256, 256) sum to most, without kernels."""
     best = np.empty((LEVELS, 3, LEVELS), np.float32)
     best[0] = score[:, 0]
     for level in range(1, LEVELS):

@@ -150,9 +150,9 @@ class Pair:
     fine: tuple[Level, Level]
 
 
-def view_of(pixels: NDArray[Any]) -> View:
-    """The view of (H, W, 3) uint8 or uint16 RGB `pixels`."""
-    fine = _small_gray(pixels)
+def view_of(pixels: NDArray[Any], half: NDArray[Any] | None = None) -> View:
+    """The view of (H, W, 3) uint8 or uint16 RGB `pixels`; `half` is `overview.half_of` them."""
+    fine = _small_gray(pixels, half)
     coarse, to_fine = _shrunk(fine.codes, COARSE_PX)
     view = View(
         size=(int(pixels.shape[0]), int(pixels.shape[1])),
@@ -192,8 +192,8 @@ def _mapped(codes: UInt8, table: UInt8) -> UInt8:
     return np.asarray(cv2.LUT(codes, table), np.uint8)
 
 
-def _small_gray(pixels: NDArray[Any]) -> Gray:
-    small, to_overview = _shrunk(overview_of(pixels), FINE_PX)
+def _small_gray(pixels: NDArray[Any], half: NDArray[Any] | None) -> Gray:
+    small, to_overview = _shrunk(overview_of(pixels), FINE_PX, half)
     gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
     if gray.dtype != np.uint8:
         gray = cv2.convertScaleAbs(gray, alpha=255.0 / 65535.0)
@@ -201,14 +201,21 @@ def _small_gray(pixels: NDArray[Any]) -> Gray:
     return Gray(np.asarray(gray, np.uint8), to_full)
 
 
-def _shrunk(pixels: NDArray[Any], limit_px: int) -> tuple[NDArray[Any], Float64]:
-    """`pixels` averaged down by a whole factor to about `limit_px`, and the matrix back up."""
+def _shrunk(
+    pixels: NDArray[Any], limit_px: int, half: NDArray[Any] | None = None
+) -> tuple[NDArray[Any], Float64]:
+    """`pixels` averaged down by a whole factor to about `limit_px`, and the matrix back up.
+
+    From their `half` where that is all of them and lies on the way.
+    """
     height, width = pixels.shape[:2]
     factor = max(1, round(float(np.sqrt(height * width / limit_px))))
     small_height, small_width = max(1, height // factor), max(1, width // factor)
     small: NDArray[Any] = pixels
-    if factor > 1:
-        small = cv2.resize(pixels, (small_width, small_height), interpolation=cv2.INTER_AREA)
+    if half is not None and factor % 2 == height % 2 == width % 2 == 0:
+        small = half
+    if factor > 1 and small.shape[:2] != (small_height, small_width):
+        small = cv2.resize(small, (small_width, small_height), interpolation=cv2.INTER_AREA)
     across, down = width / small_width, height / small_height
     back = np.array([[across, 0, (across - 1) / 2], [0, down, (down - 1) / 2], [0, 0, 1.0]])
     return small, back

@@ -12,6 +12,7 @@ from typing import Any
 
 from mefuse.device import peak_device_bytes
 from mefuse.fuse import Fusion, load_model
+from mefuse.memory import keep_freed
 from mefuse.report import FuseReport
 from mefuse.settings import FuseSettings
 
@@ -25,6 +26,7 @@ def main() -> None:
     parser.add_argument("--model", default="ipl")
     parser.add_argument("--device", default="auto")
     given = parser.parse_args()
+    keep_freed()  # as the commands do
     settings = FuseSettings(model=given.model, device=given.device, overwrite=True)
     fuser = load_model(settings)
     for _ in range(given.runs):

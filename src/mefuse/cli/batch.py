@@ -225,7 +225,9 @@ def _engine(options: dict[str, Any], batch: Batch, notice: Callable[[str], None]
             options["cluster"], batch.request.fuse, batch.conditions, on_notice=notice
         )
     from mefuse.batch.local import LocalEngine
+    from mefuse.memory import keep_freed
 
+    keep_freed()
     return LocalEngine(batch.request.fuse, jobs=options["jobs"], limit_bytes=_limit_bytes(options))
 
 

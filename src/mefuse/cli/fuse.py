@@ -94,7 +94,9 @@ def fuse(
 
     with Reporter(quiet=quiet, verbosity=verbose) as reporter:
         from mefuse.fuse import fuse_files
+        from mefuse.memory import keep_freed
 
+        keep_freed()
         report = fuse_files(paths, target, settings=settings, on_progress=reporter.progress)
     reporter.summarise(report)
     if profile and not as_json:

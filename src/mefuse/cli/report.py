@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mefuse.cli import one_line
+from mefuse.words import count_words
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -124,8 +125,9 @@ def _timeline_lines(timeline: Sequence[TimelineEntry], total_s: float) -> Iterat
         line = f"  {step if is_step else '  ' + step:<10}{start:8.3f} {end:8.3f} s  |{bar}|"
         if not is_step:
             each = median(entry.end_s - entry.start_s for entry in entries)
-            workers = len({entry.worker for entry in entries})
-            line += f" {len(entries)} slices of {1000 * each:.1f} ms on {workers} threads"
+            slices = count_words(len(entries), "slice")
+            threads = count_words(len({entry.worker for entry in entries}), "thread")
+            line += f" {slices} of {1000 * each:.1f} ms on {threads}"
         yield line
 
 

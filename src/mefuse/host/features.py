@@ -32,6 +32,7 @@ from mefuse.grid import (
 from mefuse.host.bands import Colour, fine_bands, full_scale, green_of
 from mefuse.host.planes import Plane, Planes, as_plane, enlarge, reduce
 from mefuse.native import blend as native
+from mefuse.native import features as native_features
 
 _OWN = 8  # features that a frame has without the others
 _LOGS, _SHARES, _AGREEMENT = (slice(_OWN, _OWN + BANDS), slice(_OWN + BANDS, _OWN + 2 * BANDS),
@@ -67,6 +68,14 @@ def describe(
     Returns:
         features (N, FEATURES, h, w), about -1..1; prior (N, h, w), the log of the classic weight.
     """
+    told = native_features.describe(seen, coarse)
+    return _describe(seen, coarse) if told is None else told
+
+
+def _describe(
+    seen: Glimpse[Planes], coarse: Sequence[tuple[Planes, Planes]]
+) -> tuple[Planes, Planes]:
+    """The same without kernels."""
     count, height, width = seen.luma.shape
     features = np.empty((count, FEATURES, height, width), np.float32)
     prior = np.empty((count, height, width), np.float32)

@@ -57,7 +57,7 @@ def _position_code(rows: Array, columns: Array) -> Array:
 class _Place:
     """Where each cell of a region lies in the whole picture."""
 
-    code: Array  # (h, POSITION, w)
+    code: Array  # (h/2, POSITION, w/2), means of 2 x 2 cells
     down: Array  # (h,) rows, -1..1 over the whole picture
     rows: Array  # (h, S) bilinear shares of a cube's rows
     columns: Array  # (w, S)
@@ -95,7 +95,7 @@ class DAEM:
     def queries(self, code: Array) -> tuple[Array, Array]:
         """What makes queries of features (K, C), and what is added to them (h/2, K, w/2)."""
         features, position = np.split(self.query.matrix, [self.project.matrix.shape[1]], 1)
-        return features, halved(position @ code + self.query.bias)
+        return features, position @ code + self.query.bias
 
     def seen(self, cache: Cache) -> Iterator[tuple[Array, Array, Array]]:
         """Per frame its gated mix (C, C), scaled keys (T, K) and projected values (C, T)."""
@@ -108,7 +108,7 @@ class DAEM:
             yield gate * self.local_mix.matrix, scaled, self.project.matrix @ value + constant
 
     def __call__(self, x: Array, code: Array, cache: Cache) -> None:
-        """Changes x (N, h, C, w) in place, given its position code (h, POSITION, w)."""
+        """Changes x (N, h, C, w) in place, given its position code (h/2, POSITION, w/2)."""
         features, places = self.queries(code)
         for frame, (mix, key, value) in zip(x, self.seen(cache), strict=True):
             query = halved(features @ frame) + places  # h/2, K, w/2
@@ -163,8 +163,9 @@ class DRTM:
 
     def seen(self, place: _Place, cache: Cache) -> Array:
         """The cubes' gates and shifts at the columns of a place: (N, S, 2C, w)."""
-        along: Array = np.matmul(cache.read(f"{self.name}.cube"), place.columns.T)
-        return along.swapaxes(1, 2)
+        cubes = cache.read(f"{self.name}.cube").swapaxes(1, 2)
+        along: Array = np.matmul(cubes, place.columns.T)
+        return along
 
     def __call__(self, x: Array, place: _Place, cache: Cache) -> None:
         """Changes x (N, h, C, w) in place; `place` tells where its cells lie."""
@@ -216,12 +217,10 @@ class FIB:
         daem, drtm = halves
         features, places = daem.queries(place.code)
         seen = list(daem.seen(cache))
-        context = np.stack(
-            [
-                native.attend(frame, features, places, key, value)
-                for frame, (_, key, value) in zip(x, seen, strict=True)
-            ]
-        )
+        frames, height, channels, width = x.shape
+        context = np.empty((frames, height // 2, channels, width // 2), np.float32)
+        for frame, (_, key, value), out in zip(x, seen, context, strict=True):
+            native.attend(frame, features, places, key, value, out=out)
         own, others = np.split(self.meet.matrix, 2, 1)
         native.integrate(
             native.Block(
@@ -295,10 +294,24 @@ class IPL:
             cache: filled by `prefill`.
         """
         x, share = self._features_to_cells(features, prior, region, cache, prefill=False)
+        if native.are_here():
+            return Maps(*native.decide(self._heads(x, share, prior)))
+        return self._maps(x, share, prior)
+
+    def _heads(self, x: Array, share: Array, prior: Array) -> native.Heads:
+        """The heads for the kernels, with what they see."""
+        return native.Heads(
+            x, share, prior, self.frame_head.matrix, self.frame_head.bias,
+            self.shared_head.matrix, self.shared_head.bias,
+            np.array(LIMITS, np.float32), self.prior_scale, np.array([MAX_GAIN], np.float32),
+        )  # fmt: skip
+
+    def _maps(self, x: Array, share: Array, prior: Array) -> Maps[Array]:
+        """What the heads decide of cells, without kernels."""
         logits = np.empty((len(x), LOGITS, *prior.shape[1:]), np.float32)
         gains = np.empty((BANDS, *prior.shape[1:]), np.float32)
         limits = np.array(LIMITS, np.float32)[:, np.newaxis, np.newaxis]
-        for rows in row_blocks(region.height, region.width):
+        for rows in row_blocks(x.shape[1], x.shape[3]):
             fine = slice(2 * rows.start, 2 * rows.stop)
             for frame, own, target in zip(x[:, rows], prior[:, fine], logits, strict=True):
                 residual = np.tanh(shuffled(self.frame_head(frame)) / limits)
@@ -317,19 +330,27 @@ class IPL:
         rows = _axis(region.top, height, region.whole_height)
         columns = _axis(region.left, width, region.whole_width)
         place = _Place(
-            _position_code(rows, columns),
+            halved(_position_code(rows, columns)),
             rows,
             interpolation(rows, self.config.cube),
             interpolation(columns, self.config.cube),
         )
-        x = np.empty((len(features), height, self.config.width, width), np.float32)
-        for frame, cells in zip(features, x, strict=True):
-            self._reduce(frame, cells)
+        x = self._cells_of(features)
         share = np.exp(np.float32(0.5) * np.stack([halved(p[:, np.newaxis]) for p in prior]))
         share /= share.sum(0)
         for block in self.blocks:
             block(x, share, place, cache, prefill=prefill)
         return x, share
+
+    def _cells_of(self, features: Array) -> Array:
+        """Features (N, FEATURES, 2h, 2w) as cells (N, h, C, w)."""
+        if native.are_here():
+            return native.reduce(features, self.down.matrix, self.down.bias, GELU_CURVE)
+        count, _, height, width = features.shape
+        x = np.empty((count, height // 2, self.config.width, width // 2), np.float32)
+        for frame, cells in zip(features, x, strict=True):
+            self._reduce(frame, cells)
+        return x
 
     def _reduce(self, features: Array, cells: Array) -> None:
         """Features (FEATURES, 2h, 2w) of a frame into its cells (h, C, w)."""

@@ -13,12 +13,6 @@ typedef struct {
     float follow_up, follow_down, follow_low, follow_high, follow_floor, room_floor;
 } Rules;
 
-/* A grid of 8 px: planes `step` floats apart, rows `row` floats. */
-typedef struct {
-    const float *first;
-    ptrdiff_t frame, band, row;
-} Grid;
-
 typedef struct {
     int count, height, width; /* frames; pixels, multiples of 8 */
     Rules rules;

@@ -15,7 +15,7 @@ from mefuse import grid
 from mefuse.gamut import LUMA
 from mefuse.grid import CHROMA, FINE, GRID, Glimpse, Maps
 from mefuse.native import library
-from mefuse.native.library import Pixels, check, with_whole_rows
+from mefuse.native.library import Grid, Pixels, check, with_whole_rows
 
 Float32 = NDArray[np.float32]
 
@@ -29,23 +29,6 @@ RULES = np.array(
     ],
     np.float32,
 )  # fmt: skip
-
-
-class _Grid(ctypes.Structure):
-    """Planes on the grid of 8 px, steps in floats."""
-
-    _fields_ = (
-        ("first", ctypes.c_void_p),
-        ("frame", ctypes.c_ssize_t),
-        ("band", ctypes.c_ssize_t),
-        ("row", ctypes.c_ssize_t),
-    )
-
-    @classmethod
-    def of(cls, planes: Float32) -> _Grid:
-        """Of planes (frames, bands, h, w)."""
-        frame, band, row, _ = planes.strides
-        return cls(planes.ctypes.data, frame // 4, band // 4, row // 4)
 
 
 def glimpse(frames: Sequence[Pixels]) -> Glimpse[Float32] | None:
@@ -86,8 +69,8 @@ def blend_fine(
         (ctypes.c_void_p * count)(*(frame.ctypes.data for frame in rows)),
         (ctypes.c_ssize_t * count)(*(frame.strides[0] for frame in rows)),
         rows[0].itemsize, coarse.ctypes.data, coarse.strides[0] // 4,
-        ctypes.byref(_Grid.of(logits)), ctypes.byref(_Grid.of(logits[:, CHROMA:])),
-        ctypes.byref(_Grid.of(gains[np.newaxis])), RULES.ctypes.data,
+        ctypes.byref(Grid.of(logits)), ctypes.byref(Grid.of(logits[:, CHROMA:])),
+        ctypes.byref(Grid.of(gains[np.newaxis])), RULES.ctypes.data,
         fused.ctypes.data, fused.strides[0], depth,
     )  # fmt: skip
     check(failed)

@@ -207,3 +207,32 @@ EXPORT int mefuse_comparagrams(const uint8_t *first, const uint8_t *second, int 
     arena_free(&arena);
     return arena.failed;
 }
+
+/* Per channel the path that never falls along which `scores` (3, 256, 256) sum to most: `paths`
+ * (3, 256), the first of equals.
+ */
+EXPORT int mefuse_ridges(const float *scores, int32_t *paths) {
+    Arena arena = {.last = NULL};
+    float *sums = arena_take(&arena, sizeof(float) * LEVELS * LEVELS);
+    for (int c = 0; c < 3 && !arena.failed; c++) {
+        const float *score = scores + c * LEVELS * LEVELS;
+        memcpy(sums, score, sizeof(float) * LEVELS);
+        for (int level = 1; level < LEVELS; level++) {
+            const float *before = sums + (level - 1) * LEVELS;
+            float best = before[0];
+            for (int k = 0; k < LEVELS; k++) {
+                best = higher(best, before[k]);
+                sums[level * LEVELS + k] = best + score[level * LEVELS + k];
+            }
+        }
+        for (int level = LEVELS - 1, top = LEVELS - 1; level >= 0; level--) {
+            const float *here = sums + level * LEVELS;
+            int at = 0;
+            for (int k = 1; k <= top; k++)
+                at = here[k] > here[at] ? k : at;
+            paths[c * LEVELS + level] = top = at;
+        }
+    }
+    arena_free(&arena);
+    return arena.failed;
+}

@@ -69,3 +69,13 @@ def comparagrams(
     )  # fmt: skip
     check(failed)
     return counts.astype(np.float32)
+
+
+def ridges(scores: NDArray[np.float32]) -> NDArray[np.intp] | None:
+    """`response._highest_paths` of scores (3, 256, 256): (3, 256)."""
+    kernels = library.load()
+    if kernels is None:
+        return None
+    scores, paths = np.ascontiguousarray(scores), np.empty((3, 256), np.int32)
+    check(kernels.mefuse_ridges(scores.ctypes.data, paths.ctypes.data))
+    return paths.astype(np.intp)

@@ -19,6 +19,23 @@ _AVX2, _FMA3 = 11, 12  # as OpenCV counts what processors have; its Python has n
 _Int, _Size, _Bytes = ctypes.c_int, ctypes.c_ssize_t, ctypes.c_void_p
 
 
+class Grid(ctypes.Structure):
+    """Planes of frames and bands in an array, steps in floats."""
+
+    _fields_ = (
+        ("first", ctypes.c_void_p),
+        ("frame", ctypes.c_ssize_t),
+        ("band", ctypes.c_ssize_t),
+        ("row", ctypes.c_ssize_t),
+    )
+
+    @classmethod
+    def of(cls, planes: NDArray[np.float32]) -> Grid:
+        """Of planes (frames, bands, h, w)."""
+        frame, band, row, _ = planes.strides
+        return cls(planes.ctypes.data, frame // 4, band // 4, row // 4)
+
+
 @cache
 def load() -> ctypes.CDLL | None:
     """The kernels; None where there are none for this machine, or only those of other sources."""
@@ -42,6 +59,9 @@ def load() -> ctypes.CDLL | None:
         _Int, _Int, _Int, *pointers, _Int, _Bytes, _Size,
         _Bytes, _Bytes, _Bytes, _Bytes, _Bytes, _Size, _Int,
     )  # fmt: skip
+    library.mefuse_describe.argtypes = (*[_Int] * 3, *[_Bytes] * 7)
+    library.mefuse_reduce.argtypes = (*[_Int] * 4, *[_Bytes] * 5)
+    library.mefuse_decide.argtypes = (_Bytes,)
     library.mefuse_attend.argtypes = (*[_Int] * 5, *[_Bytes] * 6)
     library.mefuse_integrate.argtypes = (_Bytes,)
     library.mefuse_contrast.argtypes = (_Bytes, _Int, _Int, _Int, _Bytes, _Bytes)
@@ -49,6 +69,7 @@ def load() -> ctypes.CDLL | None:
         _Bytes, _Bytes, _Int, _Int, _Int, _Bytes, _Bytes, _Int, _Bytes,
     )  # fmt: skip
     library.mefuse_comparagrams.argtypes = (_Bytes, _Bytes, *[_Int] * 5, _Bytes)
+    library.mefuse_ridges.argtypes = (_Bytes, _Bytes)
     return library
 
 

@@ -296,3 +296,124 @@ EXPORT int mefuse_integrate(const Block *block) {
     arena_free(&arena);
     return arena.failed;
 }
+
+/* Features of a frame (ins, 2 height, 2 width) into its cells (height, outs, width).
+ *
+ * `matrix` is (outs, 4 ins): a cell's upper two values of each feature, then its lower two.
+ */
+EXPORT int mefuse_reduce(int ins, int outs, int height, int width, const float *features,
+                         const float *matrix, const float *bias, const float *curve,
+                         float *cells) {
+    Arena arena = {.last = NULL};
+    int step = padded(width);
+    size_t all = (size_t)(4 * ins) * (size_t)step;
+    float *seen = arena_take(&arena, sizeof(float) * all);
+    float *made = arena_take(&arena, sizeof(float) * (size_t)outs * (size_t)step);
+    if (!arena.failed)
+        memset(seen, 0, sizeof(float) * all);
+    for (int y = 0; y < height && !arena.failed; y++) {
+        for (int line = 0; line < 2 * ins; line++) {
+            const float *restrict from =
+                features + (ptrdiff_t)(line / 2 * 2 * height + 2 * y + line % 2) * 2 * width;
+            float *restrict left = seen + (ptrdiff_t)(2 * line) * step;
+            float *restrict right = left + step;
+            for (int k = 0; k < width; k++) {
+                left[k] = from[2 * k];
+                right[k] = from[2 * k + 1];
+            }
+        }
+        multiply(matrix, outs, 4 * ins, seen, bias, 0, step, width, made);
+        gelu(made, outs * step, curve);
+        for (int c = 0; c < outs; c++)
+            memcpy(cells + ((ptrdiff_t)y * outs + c) * width, made + c * step,
+                   sizeof(float) * (size_t)width);
+    }
+    arena_free(&arena);
+    return arena.failed;
+}
+
+/* The heads: from cells to maps; see `native.network`. */
+typedef struct {
+    int frames, height, channels, width, logits, bands;
+    const float *x;     /* N, h, C, w */
+    const float *share; /* N, h, w */
+    const float *prior; /* N, 2h, 2w */
+    const float *frame, *frame_bias;   /* 4 logits, C; 4 logits */
+    const float *shared, *shared_bias; /* 4 bands, C; 4 bands */
+    const float *limits, *scale;       /* logits; logits */
+    const float *most;                 /* 1: of gains */
+    float *log_weights;                /* N, logits, 2h, 2w */
+    float *gains;                      /* bands, 2h, 2w */
+} Heads;
+
+/* Log weights of frame n at the cells of row y, from the head's numbers. */
+static void put_log_weights(const Heads *heads, int n, int y, const float *made, int step) {
+    ptrdiff_t across = 2 * heads->width, rows = 2 * heads->height;
+    for (int line = 0; line < 2 * heads->logits; line++) {
+        ptrdiff_t row = 2 * y + line % 2;
+        float limit = heads->limits[line / 2], scale = heads->scale[line / 2];
+        const float bend = 2.0f / limit;
+        const float *restrict left = made + (ptrdiff_t)(2 * line) * step;
+        const float *restrict right = left + step;
+        const float *restrict prior = heads->prior + (n * rows + row) * across;
+        float *restrict out = heads->log_weights
+            + (((ptrdiff_t)n * heads->logits + line / 2) * rows + row) * across;
+        for (int k = 0; k < heads->width; k++) {
+            float one = limit - 2.0f * limit / (1.0f + exp_of(bend * left[k]));
+            float other = limit - 2.0f * limit / (1.0f + exp_of(bend * right[k]));
+            out[2 * k] = one + scale * prior[2 * k];
+            out[2 * k + 1] = other + scale * prior[2 * k + 1];
+        }
+    }
+}
+
+/* Gains at the cells of row y. */
+static void put_gains(const Heads *heads, int y, const float *made, int step) {
+    const float most = heads->most[0];
+    for (int line = 0; line < 2 * heads->bands; line++) {
+        ptrdiff_t row = (ptrdiff_t)(line / 2) * 2 * heads->height + 2 * y + line % 2;
+        const float *restrict left = made + (ptrdiff_t)(2 * line) * step;
+        const float *restrict right = left + step;
+        float *restrict out = heads->gains + row * 2 * heads->width;
+        for (int k = 0; k < heads->width; k++) {
+            out[2 * k] = most / (1.0f + exp_of(-left[k]));
+            out[2 * k + 1] = most / (1.0f + exp_of(-right[k]));
+        }
+    }
+}
+
+/* What the network decides: fills `log_weights` and `gains`. */
+EXPORT int mefuse_decide(const Heads *heads) {
+    Arena arena = {.last = NULL};
+    int step = padded(heads->width), channels = heads->channels;
+    int outs = 4 * (heads->logits > heads->bands ? heads->logits : heads->bands);
+    size_t lines = (size_t)channels * (size_t)step;
+    float *now = arena_take(&arena, sizeof(float) * lines);
+    float *mean = arena_take(&arena, sizeof(float) * lines);
+    float *made = arena_take(&arena, sizeof(float) * (size_t)outs * (size_t)step);
+    if (!arena.failed)
+        memset(now, 0, sizeof(float) * lines);
+    for (int y = 0; y < heads->height && !arena.failed; y++) {
+        memset(mean, 0, sizeof(float) * lines);
+        for (int n = 0; n < heads->frames; n++) {
+            ptrdiff_t row = (ptrdiff_t)n * heads->height + y;
+            const float *restrict share = heads->share + row * heads->width;
+            for (int c = 0; c < channels; c++) {
+                const float *restrict from = heads->x + (row * channels + c) * heads->width;
+                float *restrict into = now + c * step, *restrict sum = mean + c * step;
+                for (int k = 0; k < heads->width; k++) {
+                    into[k] = from[k];
+                    sum[k] += from[k] * share[k];
+                }
+            }
+            multiply(heads->frame, 4 * heads->logits, channels, now, heads->frame_bias, 0, step,
+                     heads->width, made);
+            put_log_weights(heads, n, y, made, step);
+        }
+        multiply(heads->shared, 4 * heads->bands, channels, mean, heads->shared_bias, 0, step,
+                 heads->width, made);
+        put_gains(heads, y, made, step);
+    }
+    arena_free(&arena);
+    return arena.failed;
+}

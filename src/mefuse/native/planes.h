@@ -65,6 +65,12 @@ typedef struct {
     int width, height, rows; /* of the plane; rows that are kept */
 } Plane;
 
+/* Planes of frames and bands that lie in somebody's array, so many floats apart. */
+typedef struct {
+    const float *first;
+    ptrdiff_t frame, band, row;
+} Grid;
+
 /* A plane that keeps at least `kept` rows. */
 static Plane plane_of(Arena *arena, int height, int width, int kept) {
     int rows = least(kept, height);
