@@ -18,8 +18,11 @@ def bracket(rng, count, size):
 
 def both(luma):
     blended = luma.mean(0)
-    wanted = defined.refine(torch.from_numpy(blended)[None], torch.from_numpy(luma)[None])
-    return of_host.refine(blended, luma), wanted[0].numpy(), blended
+    tint = np.array([0.7, 1, 1.2], np.float32)[:, None, None]
+    colour = np.clip(luma[:, None] * tint, 0, 1)
+    tensors = (torch.from_numpy(grid)[None] for grid in (blended, luma, colour))
+    wanted = defined.refine(*tensors)
+    return of_host.refine(blended, luma, colour), wanted[0].numpy(), blended
 
 
 @pytest.mark.parametrize("size", [(24, 40), (17, 45), (8, 8), (9, 64), (75, 33)])
@@ -41,11 +44,11 @@ def test_large_grids_go_by_half_in_both(rng, monkeypatch):
 def test_short_sides_are_left_alone(rng):
     luma = bracket(rng, 2, (7, 30))
     blended = luma.mean(0)
-    assert of_host.refine(blended, luma) is blended
+    assert of_host.refine(blended, luma, np.repeat(luma[:, None], 3, 1)) is blended
 
 
 @pytest.mark.parametrize("value", [0, 1])
 def test_black_and_white_frames_are_no_danger(value):
     luma = np.full((2, 16, 16), value, np.float32)
-    refined = of_host.refine(luma.mean(0), luma)
+    refined = of_host.refine(luma.mean(0), luma, np.repeat(luma[:, None], 3, 1))
     assert np.isfinite(refined).all()

@@ -21,6 +21,15 @@ def scene(rng, size=SIZE):
     return (0.3 * 2 ** (2 * light + stops)).clamp(0, 1)
 
 
+def refined(coarse, luma):
+    """The refinement of frames without colour."""
+    return refine(coarse, luma, gray(luma))
+
+
+def gray(luma):
+    return luma[:, :, None].expand(-1, -1, 3, -1, -1)
+
+
 def score(luma, fused):
     return float(mef_ssim(luma * 255, fused * 255))
 
@@ -28,14 +37,14 @@ def score(luma, fused):
 def test_it_agrees_better_with_the_frames_than_the_blend(rng):
     luma = scene(rng)
     blended = luma.mean(1)
-    refined = refine(blended, luma)
-    before, after = score(luma, blended), score(luma, refined)
+    made = refined(blended, luma)
+    before, after = score(luma, blended), score(luma, made)
     assert 1 - after < 0.6 * (1 - before), (before, after)
 
 
 def test_each_step_lowers_what_is_minimised(rng):
     luma = scene(rng)
-    wanted, fused = _Wanted.of(luma), luma.mean(1)
+    wanted, fused = _Wanted.of(luma, gray(luma)), luma.mean(1)
     problem = _LeastSquares.around(fused, wanted)
     change = problem.step()
 
@@ -49,7 +58,7 @@ def test_each_step_lowers_what_is_minimised(rng):
 
 def test_matrix_and_preconditioner_are_symmetric_and_positive(rng):
     luma = scene(rng, (9, 13))
-    problem = _LeastSquares.around(luma.mean(1), _Wanted.of(luma))
+    problem = _LeastSquares.around(luma.mean(1), _Wanted.of(luma, gray(luma)))
     scales = problem._scales()
     assert len(scales) > 1
     basis = torch.eye(9 * 13).reshape(-1, 9, 13)
@@ -66,51 +75,60 @@ def test_matrix_and_preconditioner_are_symmetric_and_positive(rng):
 
 def test_frames_that_are_all_alike_stay_as_they_are(rng):
     luma = scene(rng)[:, 1:2].expand(-1, 3, -1, -1)
-    assert float((refine(luma[:, 0], luma) - luma[:, 0]).abs().max()) < 0.002
+    assert float((refined(luma[:, 0], luma) - luma[:, 0]).abs().max()) < 0.002
 
 
 def test_the_order_of_the_frames_changes_nothing(rng):
     luma = scene(rng)
     blended = luma.mean(1)
-    turned = refine(blended, luma.flip(1))
-    assert torch.allclose(refine(blended, luma), turned, atol=1e-4)
+    turned = refined(blended, luma.flip(1))
+    assert torch.allclose(refined(blended, luma), turned, atol=1e-4)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
 def test_flat_frames_give_numbers_within_range(value):
     luma = torch.full((1, 2, 16, 24), value)
-    refined = refine(luma.mean(1), luma)
-    assert torch.isfinite(refined).all()
-    assert float((refined - value).abs().max()) < 1e-4
+    made = refined(luma.mean(1), luma)
+    assert torch.isfinite(made).all()
+    assert float((made - value).abs().max()) < 1e-4
 
 
 def test_frames_that_contradict_each_other_are_not_torn(rng):
     first = torch.from_numpy(rng.uniform(0, 1, (1, 1, 40, 40))).float()
     luma = torch.cat((first, 1 - first), 1)
-    refined = refine(luma.mean(1), luma)
-    assert float((refined - 0.5).abs().mean()) < 0.3
+    made = refined(luma.mean(1), luma)
+    assert float((made - 0.5).abs().mean()) < 0.3
 
 
 def test_what_is_not_finite_stays_so(rng):
     luma = scene(rng)
     blended = luma.mean(1)
     blended[0, 3, 3] = torch.nan
-    assert not torch.isfinite(refine(blended, luma)).all()
+    assert not torch.isfinite(refined(blended, luma)).all()
+
+
+def test_a_bright_colour_keeps_its_room(rng):
+    luma = scene(rng).clamp(0.3, 1)
+    cyan = luma[:, :, None] * torch.tensor([0.4, 1.2, 1.3])[:, None, None]
+    without, withal = refined(luma.mean(1), luma), refine(luma.mean(1), luma, cyan.clamp(0, 1))
+    bright = without > 0.9
+    assert bright.any()
+    assert float(withal[bright].mean()) < float(without[bright].mean()) - 0.03
 
 
 @pytest.mark.parametrize("size", [(7, 40), (1, 1), (40, 7)])
 def test_short_sides_are_left_alone(rng, size):
     luma = torch.from_numpy(rng.uniform(0, 1, (1, 2, *size))).float()
     blended = luma.mean(1)
-    assert refine(blended, luma) is blended
+    assert refined(blended, luma) is blended
 
 
 def test_a_large_grid_is_refined_at_half_its_size(rng, monkeypatch):
     luma = scene(rng, (61, 87))
     blended = luma.mean(1)
-    whole = refine(blended, luma)
+    whole = refined(blended, luma)
     monkeypatch.setattr(refinement, "REFINE_MOST_CELLS", 61 * 87 - 1)
-    halved = refine(blended, luma)
+    halved = refined(blended, luma)
     assert halved.shape == whole.shape
     assert score(luma, halved) > score(luma, blended)
     assert not torch.equal(halved, whole)

@@ -59,6 +59,7 @@ STRUCTURE_STABILITY, LUMINANCE_STABILITY = 0.03**2, 0.01**2  # as in MEF-SSIM an
 MOST_POWER = 10.0  # of contrast, where frames agree
 CONTRAST_FLOOR = 0.1 / 255  # a tenth of a grey level is no structure
 LEAST_LENGTH = 0.5  # frames that contradict each other are not amplified more than twofold
+COLOUR_ROOM = 0.5  # share of what a colour takes up to white that luma leaves to it
 ROOM, ROOM_WEIGHT = 0.02, 200.0  # kept at black and white, unless all frames are there
 EXPOSED_SIGMA = 0.2  # of luminance, as in MEF-SSIMc
 

@@ -35,6 +35,10 @@ from torch import Tensor
 
 from mefuse.blend import enlarge, halve
 from mefuse.grid import (
+    CLIP_END,
+    CLIP_SHARE,
+    CLIP_START,
+    COLOUR_ROOM,
     CONTRAST_FLOOR,
     EXPOSED_SIGMA,
     LEAST_LENGTH,
@@ -58,12 +62,13 @@ TINY = 1e-12
 NEARLY_ONE = 0.9999  # consistency, whose tangent would leave float32
 
 
-def refine(coarse: Tensor, luma: Tensor) -> Tensor:
+def refine(coarse: Tensor, luma: Tensor, colour: Tensor) -> Tensor:
     """The fused luma on the grid, in agreement with the frames' structure.
 
     Args:
         coarse: (B, h, w) from `blend.blend_coarse`.
         luma: (B, N, h, w) of the frames, as the pyramid was built on; 0..1.
+        colour: (B, N, 3, h, w) mean RGB of the frames; 0..1.
 
     Returns:
         (B, h, w), within 0..1; `coarse` itself where a side is too short.
@@ -73,9 +78,10 @@ def refine(coarse: Tensor, luma: Tensor) -> Tensor:
         return coarse
     if height * width > REFINE_MOST_CELLS:
         smaller = halve(_even(coarse))
-        change = refine(smaller, halve(_even(luma))) - smaller
+        seen = (halve(_even(maps)) for maps in (luma, colour))
+        change = refine(smaller, *seen) - smaller
         return coarse + enlarge(change, 2)[..., :height, :width]
-    wanted = _Wanted.of(luma)
+    wanted = _Wanted.of(luma, colour)
     for _ in range(REFINE_ROUNDS):
         coarse = (coarse + _LeastSquares.around(coarse, wanted).step()).clamp(0, 1)
     return coarse
@@ -93,7 +99,7 @@ class _Wanted:
     room: tuple[Tensor, Tensor]  # (B, h, w) each: how dark and how bright it may be
 
     @staticmethod
-    def of(luma: Tensor) -> _Wanted:
+    def of(luma: Tensor, colour: Tensor) -> _Wanted:
         """The desired structure and luminance of every patch."""
         means = _window(luma)
         contrast = (_window(luma**2) - means**2).clamp_min(0).sqrt()
@@ -110,7 +116,8 @@ class _Wanted:
         mix = mix * gain[:, None]
         exposed = (means - 0.5) ** 2 + (luma.mean((-2, -1), keepdim=True) - 0.5) ** 2
         weight = torch.softmax(exposed / (-2 * EXPOSED_SIGMA**2), 1)
-        room = luma.amax(1).clamp_max(ROOM), luma.amin(1).clamp_min(1 - ROOM)
+        most = 1 - ROOM - COLOUR_ROOM * _height(luma, colour)
+        room = luma.amax(1).clamp_max(ROOM), torch.maximum(luma.amin(1), most)
         offset, luminance = (mix * means).sum(1), (weight * luma).sum(1)
         return _Wanted(luma, mix, offset, gain**2 * squared, luminance, room)
 
@@ -188,6 +195,18 @@ def _preconditioned(residual: Tensor, scales: list[Tensor]) -> Tensor:
 def _dot(one: Tensor, other: Tensor) -> Tensor:
     """Inner product of planes (B, h, w): (B, 1, 1)."""
     return (one * other).sum((-2, -1), keepdim=True)
+
+
+def _height(luma: Tensor, colour: Tensor) -> Tensor:
+    """How much of the room up to white the colour takes, 0..1: (B, h, w).
+
+    How far the largest channel lies above the luma, as a share of that channel; unclipped frames
+    know it. A saturated light whose luma rises to white would have to fade.
+    """
+    peak = colour.amax(2)
+    trust = ((CLIP_END - peak) / (CLIP_END - CLIP_START)).clamp(CLIP_SHARE, 1)
+    height = (trust * (peak - luma).clamp_min(0)).sum(1)
+    return height / ((trust * torch.maximum(peak, luma)).sum(1) + TINY)
 
 
 def _variance_of(mix: Tensor, luma: Tensor, means: Tensor) -> Tensor:

@@ -147,7 +147,7 @@ class ResidentFuser:
         added = trust.log_weights(seen.luma[0], seen.energies[0, :, 0], rounding=step)
         maps.logits[0, :, CHROMA] += added
         coarse = backend.blend_coarse(pyramid, maps)
-        return backend.refine(coarse, seen.luma), maps
+        return backend.refine(coarse, seen), maps
 
 
 def _padded(frames: Tensor) -> Tensor:

@@ -115,7 +115,7 @@ class Backend(Protocol):
     def blend_coarse(self, pyramid: Pyramid[Array], maps: Maps[Array]) -> Array:
         """The fused luma on the grid of 8 px."""
 
-    def refine(self, coarse: Array, luma: Array) -> Array:
+    def refine(self, coarse: Array, seen: Glimpse[Array]) -> Array:
         """That luma, in agreement with the structure of the frames' (N, h, w)."""
 
     def weight_maps(
@@ -195,7 +195,7 @@ class NetworkFuser:
         pyramid = self._backend.build_pyramid(seen.luma)
         maps = self._decode(seen, pyramid, wide, cache, run)
         add_trust(maps, seen, bracket, self._backend)
-        coarse = self._backend.refine(self._backend.blend_coarse(pyramid, maps), seen.luma)
+        coarse = self._backend.refine(self._backend.blend_coarse(pyramid, maps), seen)
         if not self._backend.is_finite(coarse, maps):
             again = self._in_float32()
             fused = again.fuse(

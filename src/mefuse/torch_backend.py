@@ -162,9 +162,9 @@ class TorchBackend:
         return blend_coarse(pyramid, maps)
 
     @torch.inference_mode()
-    def refine(self, coarse: Tensor, luma: Tensor) -> Tensor:
+    def refine(self, coarse: Tensor, seen: Glimpse[Tensor]) -> Tensor:
         """The fused luma in agreement with the frames' structure."""
-        return refine(coarse, luma)
+        return refine(coarse, seen.luma, seen.colour)
 
     @torch.inference_mode()
     def weight_maps(

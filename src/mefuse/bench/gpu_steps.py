@@ -54,5 +54,5 @@ def steps_of(
     yield timed("decode", lambda: backend.decode(seen, pyramid.within(grid), region, cache))
     yield timed("trust", lambda: trust.log_weights(seen.luma[0], energy, rounding=1 / 255))
     yield timed("coarse bands", lambda: backend.blend_coarse(pyramid, maps))
-    yield timed("refine", lambda: backend.refine(coarse, seen.luma))
+    yield timed("refine", lambda: backend.refine(coarse, seen))
     yield timed("blend", lambda: work.blend(taken, coarse, maps, depth=8))

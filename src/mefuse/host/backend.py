@@ -125,9 +125,9 @@ class HostBackend:
         """The fused luma on the grid of 8 px."""
         return blend_coarse(pyramid, maps)
 
-    def refine(self, coarse: Plane, luma: Planes) -> Plane:
+    def refine(self, coarse: Plane, seen: Glimpse[Planes]) -> Plane:
         """The fused luma in agreement with the frames' structure."""
-        return refine(coarse, luma)
+        return refine(coarse, seen.luma, seen.colour)
 
     def weight_maps(
         self, energies: Planes, pyramid: Pyramid[Planes], maps: Maps[Planes]

@@ -11,6 +11,10 @@ import cv2
 import numpy as np
 
 from mefuse.grid import (
+    CLIP_END,
+    CLIP_SHARE,
+    CLIP_START,
+    COLOUR_ROOM,
     CONTRAST_FLOOR,
     EXPOSED_SIGMA,
     LEAST_LENGTH,
@@ -30,17 +34,19 @@ from mefuse.grid import (
     STRUCTURE_STABILITY,
 )
 from mefuse.host.planes import Plane, Planes, as_plane, enlarge, halve
+from mefuse.scratch import let_go
 
 TINY = np.float32(1e-12)
 NEARLY_ONE = 0.9999  # consistency, whose tangent would leave float32
 
 
-def refine(coarse: Plane, luma: Planes) -> Plane:
+def refine(coarse: Plane, luma: Planes, colour: Planes) -> Plane:
     """`refine.refine` of one bracket.
 
     Args:
         coarse: (h, w) from `blend_coarse`.
         luma: (N, h, w) of the frames, 0..1.
+        colour: (N, 3, h, w) of the frames, 0..1.
 
     Returns:
         (h, w), within 0..1; `coarse` itself where a side is too short.
@@ -50,9 +56,9 @@ def refine(coarse: Plane, luma: Planes) -> Plane:
         return coarse
     if height * width > REFINE_MOST_CELLS:
         smaller = _halved(coarse)
-        change = refine(smaller, np.stack([_halved(plane) for plane in luma])) - smaller
+        change = refine(smaller, _all_halved(luma), _all_halved(colour)) - smaller
         return as_plane(coarse + enlarge(change, 2)[:height, :width])
-    wanted = _Wanted.of(luma)
+    wanted = _Wanted.of(luma, colour)
     for _ in range(REFINE_ROUNDS):
         coarse = as_plane(coarse + _LeastSquares.around(coarse, wanted).step())
         np.clip(coarse, 0, 1, out=coarse)
@@ -71,7 +77,7 @@ class _Wanted:
     room: tuple[Plane, Plane]  # (h, w) each
 
     @staticmethod
-    def of(luma: Planes) -> _Wanted:
+    def of(luma: Planes, colour: Planes) -> _Wanted:
         """The desired structure and luminance of every patch."""
         means = [_window(plane) for plane in luma]
         contrast = [_deviation(plane, mean) for plane, mean in zip(luma, means, strict=True)]
@@ -90,7 +96,8 @@ class _Wanted:
         mix = [plane * gain for plane in mix]
         offset = _sum([plane * mean for plane, mean in zip(mix, means, strict=True)])
         darkest = np.minimum(luma.max(0), np.float32(ROOM))
-        brightest = np.maximum(luma.min(0), np.float32(1 - ROOM))
+        most = 1 - ROOM - np.float32(COLOUR_ROOM) * _height(luma, colour)
+        brightest = np.maximum(luma.min(0), most)
         return _Wanted(
             luma, mix, offset, gain * gain * squared, _luminance(luma, means), (darkest, brightest)
         )
@@ -163,6 +170,17 @@ def _luminance(luma: Planes, means: Sequence[Plane]) -> Plane:
     return total
 
 
+def _height(luma: Planes, colour: Planes) -> Plane:
+    """How much of the room up to white the colour takes, 0..1; see `refine._height`."""
+    trusted, height = np.full_like(luma[0], TINY), np.zeros_like(luma[0])
+    for plane, channels in zip(luma, colour, strict=True):
+        peak = channels.max(0)
+        trust = np.clip((CLIP_END - peak) / (CLIP_END - CLIP_START), CLIP_SHARE, 1)
+        height += trust * np.maximum(peak - plane, 0)
+        trusted += trust * np.maximum(peak, plane)
+    return as_plane(height / trusted)
+
+
 def _variance_of(mix: Sequence[Plane], luma: Planes, means: Sequence[Plane]) -> Plane:
     """Variance under the window of frames mixed by other shares in every patch."""
     total = np.zeros_like(means[0])
@@ -220,6 +238,16 @@ def _taps() -> Plane:
 def _halved(plane: Plane) -> Plane:
     """Half size, odd sides made even by their last row or column."""
     return halve(_bordered(plane, cv2.BORDER_REPLICATE))
+
+
+def _all_halved(planes: Planes) -> Planes:
+    """Planes (..., h, w) at half size; large ones plane by plane."""
+    height, width = (-(-side // 2) for side in planes.shape[-2:])
+    halves = np.empty((*planes.shape[:-2], height, width), np.float32)
+    for place in np.ndindex(planes.shape[:-2]):
+        halves[place] = _halved(planes[place])
+        let_go(planes)
+    return halves
 
 
 def _bordered(plane: Plane, kind: int) -> Plane:
