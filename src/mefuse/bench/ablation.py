@@ -1,4 +1,4 @@
-"""What parts gain: of IPL the cache, its precision, the prefill, DAEM, DRTM; others as trained.
+"""What parts gain: of IPL the cache, its bits, the prefill, the refinement; others as trained.
 
 `python -m mefuse.bench.ablation --pictures DIR` fuses validation brackets (pictures that training
 never saw, at sizes that take many slices) with IPL's weights that ship and with parts changed, and
@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from mefuse import weights
 from mefuse.aligned import Aligned
 from mefuse.cache import AttentionCache, Bits
-from mefuse.grid import Maps
+from mefuse.grid import Glimpse, Maps
 from mefuse.host.backend import HostBackend, Network
 from mefuse.host.ipl import IPL
-from mefuse.host.planes import Planes
+from mefuse.host.planes import Plane, Planes
 from mefuse.metrics.mef_ssim import gray_plane, measure_mef_ssim
 from mefuse.metrics.mef_ssimc import measure_mef_ssimc
 from mefuse.models import Fuser, load_fuser
@@ -70,6 +70,14 @@ class Alone:
         return self.network.decode(features, prior, alone, own)
 
 
+class Unrefined(HostBackend):
+    """The host without the refinement of the fused luma."""
+
+    def refine(self, coarse: Plane, seen: Glimpse[Planes]) -> Plane:  # noqa: ARG002 - as it came
+        """The fused luma as the blend made it."""
+        return coarse
+
+
 class Fusing(Protocol):
     """Something that fuses frames in slices; what is compared here."""
 
@@ -108,12 +116,13 @@ class Variant:
     network: Network
     bits: Bits = 8
     prefill_px: int = PREFILL_PX
+    backend: type[HostBackend] = HostBackend
 
     def fuse(self, frames: Sequence[Picture], *, slice_px: int = SLICE_PX) -> Picture:
         """See `Fusing`."""
         fuser = NetworkFuser(
             self.name,
-            HostBackend(self.network),
+            self.backend(self.network),
             cache_bits=self.bits,
             prefill_px=self.prefill_px,
         )
@@ -130,6 +139,7 @@ def _fused(fuser: Fuser, frames: Sequence[Picture], slice_px: int) -> Picture:
 def variants(network: Network) -> list[Variant]:
     """The parts that can be changed without training again."""
     found = [Variant("as it ships", network), Variant("without cache", Alone(network))]
+    found.append(Variant("without refinement", network, backend=Unrefined))
     bits: tuple[Bits, ...] = (32, 4)
     found += [Variant(f"cache of {b} bits", network, bits=b) for b in bits]
     sizes = (128, 256, 1024)
