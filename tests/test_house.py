@@ -105,7 +105,7 @@ MAY_IMPORT = {
     "levels": "blend cache",
     "level_stream": "aligned bands blend cache device errors levels models slices torch_backend "
     "weights",
-    "rules": "scratch aligned grid iso trust wide",
+    "rules": "scratch aligned gamut grid iso trust wide",
     "stream": "aligned bands cache device errors grid host models rules scratch slices slicework "
     "torch_backend weights",
     "resident": "aligned cache errors gpu grid models slices stream torch_backend",

@@ -74,7 +74,7 @@ def test_the_profile_changes_what_is_decided() -> None:
     expected = fused(first, None)
     told = colour.converted(fused(wide, P3), source=P3, target=None)
     untold = colour.converted(fused(wide, None), source=P3, target=None)
-    assert delta_e(told, expected).mean() < delta_e(untold, expected).mean()
+    assert delta_e(told, expected).mean() < 0.8 * delta_e(untold, expected).mean()
     sliced, whole = fused(wide, P3, 128).astype(int), fused(wide, P3)
     assert np.abs(sliced - whole).max() <= 4
     srgb = profiles.standard("srgb")

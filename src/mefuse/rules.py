@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mefuse.aligned import Aligned
+from mefuse.gamut import LUMA
 from mefuse.grid import CHROMA, FINE, Glimpse, Maps
 from mefuse.iso import noisier_frames, without_noise
 from mefuse.scratch import let_go
@@ -20,6 +21,7 @@ from mefuse.trust import ColourTrust
 from mefuse.wide import in_srgb, is_wide
 
 Array = Any  # of the device
+NEAR = 1e-3  # squared difference of luma up to which frames count alike
 BAND_CELLS = 1 << 20  # weighed at once: of a picture of 67 megapixels
 
 
@@ -33,6 +35,13 @@ class Device(Protocol):
         """The inverse of `to_host`."""
 
 
+class Refining(Device, Protocol):
+    """What refines there."""
+
+    def refine(self, coarse: Array, seen: Glimpse[Array]) -> Array:
+        """The fused luma, in agreement with the structure of the frames'."""
+
+
 def as_learned(
     seen: Glimpse[Array], icc: bytes | None, device: Device
 ) -> tuple[Glimpse[Array], Array | None]:
@@ -41,6 +50,28 @@ def as_learned(
         return seen, None
     colour, added = in_srgb(device.to_host(seen.colour), icc)
     return replace(seen, colour=device.of_host(colour)), device.of_host(added)
+
+
+def refined(coarse: Array, seen: Glimpse[Array], icc: bytes | None, device: Refining) -> Array:
+    """The fused luma on the grid, refined as it would be in sRGB.
+
+    In a wide profile's numbers the same light has other luma. Each frame's difference is known; the
+    fused luma has that of the frames it is nearest to.
+    """
+    shown, added = as_learned(seen, icc, device)
+    if added is None:
+        return device.refine(coarse, seen)
+    luma, fused = device.to_host(seen.luma), device.to_host(coarse)
+    other = _luma_of(device.to_host(shown.colour)) - _luma_of(device.to_host(seen.colour))
+    near = 1 / ((luma - fused) ** 2 + np.float32(NEAR))
+    there = device.of_host(fused + (near * other).sum(0) / near.sum(0))
+    changed = device.refine(there, replace(shown, luma=device.of_host(luma + other)))
+    return coarse + (changed - there)
+
+
+def _luma_of(colour: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Luma (N, h, w) of RGB (N, 3, h, w)."""
+    return np.asarray(np.einsum("nchw,c->nhw", colour, np.array(LUMA, np.float32)))
 
 
 def add_trust(maps: Maps[Array], seen: Glimpse[Array], bracket: Aligned, device: Device) -> None:

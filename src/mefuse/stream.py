@@ -43,7 +43,7 @@ from mefuse.grid import (
 from mefuse.host.backend import HostBackend
 from mefuse.models import Fused
 from mefuse.models.ipl_config import Region
-from mefuse.rules import add_trust, as_learned
+from mefuse.rules import add_trust, as_learned, refined
 from mefuse.scratch import Scratch
 from mefuse.slices import GRID_PX, Rect, even_slices_of, slices_of
 from mefuse.slicework import SliceWork, Span
@@ -195,7 +195,8 @@ class NetworkFuser:
         pyramid = self._backend.build_pyramid(seen.luma)
         maps = self._decode(seen, pyramid, wide, cache, run)
         add_trust(maps, seen, bracket, self._backend)
-        coarse = self._backend.refine(self._backend.blend_coarse(pyramid, maps), seen)
+        coarse = self._backend.blend_coarse(pyramid, maps)
+        coarse = refined(coarse, seen, bracket.icc, self._backend)
         if not self._backend.is_finite(coarse, maps):
             again = self._in_float32()
             fused = again.fuse(
