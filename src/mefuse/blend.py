@@ -147,7 +147,7 @@ def build_pyramid(luma: Tensor) -> Pyramid[Tensor]:
     together: list[Tensor] = []
     while min(luma.shape[-2:]) > 1:
         sizes.append((luma.shape[-2], luma.shape[-1]))
-        luma = _even(luma)
+        luma = even(luma)
         smaller = halve(luma)
         band = luma - enlarge(smaller, 2)
         if len(energies) < BANDS - FINE:
@@ -163,7 +163,7 @@ def _band_weights(energy: Tensor, logits: Tensor, gain: Tensor) -> Tensor:
     return torch.softmax(gain[:, None] * torch.log(energy + ENERGY_FLOOR) + logits, 1)
 
 
-def _even(maps: Tensor) -> Tensor:
+def even(maps: Tensor) -> Tensor:
     """One row or column more, repeated, where a side is odd."""
     height, width = maps.shape[-2:]
     if height % 2 == 0 and width % 2 == 0:
@@ -188,9 +188,9 @@ def blend_coarse(pyramid: Pyramid[Tensor], maps: Maps[Tensor]) -> Tensor:
     logits, gains = maps.logits[:, :, FINE:BANDS], maps.gains[:, FINE:BANDS]
     blended = []
     for level, band in enumerate(pyramid.bands):
-        share = _even(share)
+        share = even(share)
         if level < len(pyramid.energies):  # a band with weights of its own
-            logits, gains = mean_pool(_even(logits), 2), mean_pool(_even(gains), 2)
+            logits, gains = mean_pool(even(logits), 2), mean_pool(even(gains), 2)
             energy = pyramid.energies[level]
             weights = enlarge(_band_weights(energy, logits[:, :, level], gains[:, level]), 2)
         else:
@@ -222,10 +222,10 @@ def weight_maps(energies: Tensor, pyramid: Pyramid[Tensor], maps: Maps[Tensor]) 
     logits, gains = maps.logits[:, :, FINE:BANDS], maps.gains[:, FINE:BANDS]
     share = torch.softmax(maps.logits[:, :, DEEP], 1)  # deep bands
     for level, energy in enumerate(pyramid.energies):
-        logits, gains = mean_pool(_even(logits), 2), mean_pool(_even(gains), 2)
+        logits, gains = mean_pool(even(logits), 2), mean_pool(even(gains), 2)
         coarse = _band_weights(energy, logits[:, :, level], gains[:, level])
         weights.append(enlarge(coarse, 2 << level)[..., :height, :width])
-        share = halve(_even(share))
+        share = halve(even(share))
     weights.append(enlarge(share, 1 << len(pyramid.energies))[..., :height, :width])
     return torch.stack(weights).mean(0)
 

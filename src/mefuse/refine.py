@@ -33,7 +33,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mefuse.blend import enlarge, halve
+from mefuse.blend import enlarge, even, halve
 from mefuse.grid import (
     CLIP_END,
     CLIP_SHARE,
@@ -77,8 +77,8 @@ def refine(coarse: Tensor, luma: Tensor, colour: Tensor) -> Tensor:
     if min(height, width) < REFINE_LEAST_CELLS:
         return coarse
     if height * width > REFINE_MOST_CELLS:
-        smaller = halve(_even(coarse))
-        seen = (halve(_even(maps)) for maps in (luma, colour))
+        smaller = halve(even(coarse))
+        seen = (halve(even(maps)) for maps in (luma, colour))
         change = refine(smaller, *seen) - smaller
         return coarse + enlarge(change, 2)[..., :height, :width]
     wanted = _Wanted.of(luma, colour)
@@ -177,7 +177,7 @@ class _LeastSquares:
         structure, anchor = REFINE_STRUCTURE * self.smoothed, self.anchor
         scales = [1 / (structure + anchor)]
         while len(scales) < REFINE_LEVELS and min(structure.shape[-2:]) >= REFINE_LEAST_CELLS:
-            structure, anchor = halve(_even(structure)), 4 * halve(_even(anchor))
+            structure, anchor = halve(even(structure)), 4 * halve(even(anchor))
             scales.append(1 / (structure + anchor))
         return scales
 
@@ -236,12 +236,3 @@ def _taps(dtype: torch.dtype, device: torch.device) -> Tensor:
     distance = torch.arange(REFINE_TAPS, dtype=dtype, device=device) - REFINE_TAPS // 2
     taps = torch.exp(-(distance**2) / (2 * REFINE_SIGMA**2))
     return taps / taps.sum()
-
-
-def _even(maps: Tensor) -> Tensor:
-    """One row or column more, repeated, where a side is odd."""
-    height, width = maps.shape[-2:]
-    flat = F.pad(
-        maps.reshape(1, -1, height, width), (0, width % 2, 0, height % 2), mode="replicate"
-    )
-    return flat.reshape(*maps.shape[:-2], *flat.shape[-2:])
