@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,12 +18,20 @@ FINDINGS = sorted(
 FUSED = {"lost_sector.jpg", "lost_sector_progressive.jpg"}  # with a warning
 
 
+@pytest.fixture(scope="module")
+def watched() -> Iterator[faults.Watched]:
+    """A process of its own: what other tests left in this one's memory is no finding's doing."""
+    watched = faults.Watched()
+    yield watched
+    watched.close()
+
+
 @pytest.mark.parametrize("finding", FINDINGS, ids=lambda path: path.name)
-def test_it_does_no_harm_any_more(finding: Path, tmp_path: Path) -> None:
+def test_it_does_no_harm_any_more(finding: Path, tmp_path: Path, watched: faults.Watched) -> None:
     frames = tuple(tmp_path / f"{i}{finding.suffix}" for i in range(2))
     for frame in frames:
         shutil.copy(finding, frame)
-    verdict = faults.fuse_case(faults.Case(finding.name, frames, frames[0]))
+    verdict = watched.verdict(faults.Case(finding.name, frames, frames[0]))
     assert not faults.is_harmful(verdict), verdict
     assert verdict.end == ("fused" if finding.name in FUSED else "refused"), verdict
 
