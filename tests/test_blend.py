@@ -142,14 +142,16 @@ def test_the_colour_of_a_lifted_frame_follows_its_luma():
     assert luma.mean().item() == pytest.approx(0.6, abs=0.01)
     grey = 0.299 * 0.20 + 0.587 * 0.14 + 0.114 * 0.08
     needed = (0.20 - grey) / (1 - 0.6)  # of the room up to white
-    wanted = 1 + (3**0.75 - 1) * (1 - needed)
+    risen = 3**0.85
+    wanted = risen * ((1 + needed**2) / (1 + (risen * needed) ** 2)) ** 0.5
     assert (chroma / own).mean().item() == pytest.approx(wanted, rel=0.01)
 
 
-def test_a_lifted_colour_that_fills_the_gamut_already_rises_no_more():
+def test_a_lifted_colour_that_fills_the_gamut_already_hardly_rises():
     strong = torch.tensor([0.10, 0.55, 0.65])[None, None, :, None, None].expand(1, 1, 3, 64, 64)
     bands = decompose(torch.cat((strong, torch.ones_like(strong)), 1))
     coarse = torch.full((1, 8, 8), 0.85)
     _, chroma = blend_fine(bands, coarse, _maps(2, 64, 64, logits=[60.0, 0.0]))
     _, own = luma_chroma(strong[:, 0])
-    assert torch.allclose(chroma, own, rtol=0.01)
+    rises = (chroma / own).mean().item()  # its luma is doubled
+    assert 1 <= rises < 1.2

@@ -265,6 +265,7 @@ def _blend_chroma(bands: Bands, fused: Tensor, logits: Tensor) -> Tensor:
     target = target.clamp(0, 1)
     ratio = ((target + FOLLOW_FLOOR) / (whole + FOLLOW_FLOOR)).clamp(*FOLLOW_LIMITS)
     needed = (bands.peak - whole) / (1 - target).clamp_min(ROOM_FLOOR)  # of what is left to white
-    lifted = 1 + (ratio**FOLLOW_UP - 1) * (1 - needed).clamp_min(0)
+    lifted = ratio**FOLLOW_UP
+    lifted = lifted * ((1 + needed**2) / (1 + (needed * lifted) ** 2)).sqrt()
     weights = weights * torch.where(ratio > 1, lifted, ratio**FOLLOW_DOWN)
     return (enlarge(weights, 2)[:, :, None] * bands.chroma).sum(1)

@@ -2,8 +2,8 @@
 
 Works outwards from the reference: each frame is compared with its corrected neighbour. A place is
 a ghost where the levels of each contradict what the other allows, more than a shift by a few pixels
-explains, and the structures have nothing to do with each other. Knows no file, no transform and no
-network.
+explains, and the structures have nothing to do with each other. A frame in which that is much is
+looked at again, more strictly. Knows no file, no transform and no network.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from mefuse.ghosts import DRIFT_CELLS, Bytes, Ghost, Ghosts, Pixels, Plane, look
 from mefuse.native import compare as native
 from mefuse.response import LevelMap, map_levels
 from mefuse.settings import GhostRemoval
+
+
+_JPEG_PX = 1  # how far misalignment and JPEG may shift a level anywhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +52,12 @@ LIMITS: dict[GhostRemoval, Limits] = {
         reach=2.5, mean=15.0, seed=12.0, shift=3, sure=0.06, torn=0.45, smallest=24, grow=4
     ),
     "strong": Limits(
-        reach=1.5, mean=8.0, seed=6.0, shift=1, sure=0.03, torn=0.25, smallest=12, grow=7
+        reach=1.5, mean=8.0, seed=6.0, shift=_JPEG_PX, sure=0.03, torn=0.25, smallest=12, grow=7
     ),
 }
-_JPEG_PX = 1  # how far misalignment and JPEG may shift a level anywhere
+# Share of a frame from which on something moves there, and less is asked of the rest of it: where a
+# man waves, his other shoulder has moved too.
+_MOVING = 0.002
 # A code by which the trusted frame leaves what the other allows counts for so many of the frame's:
 # dark frames have few codes, with less noise in them.
 _BACKWARD = 3
@@ -102,9 +107,12 @@ def _find(trusted: Bytes, frame: Bytes, index: int, limits: Limits) -> Ghost | N
     sure = pair.contradiction(limits.shift, forward=forward)
     if not _exceeds(sure, limits.seed):
         return None
-    moved = _moved(pair.contradiction(_JPEG_PX), sure, _torn(trusted, frame), limits)
+    weak, torn = pair.contradiction(_JPEG_PX), _torn(trusted, frame)
+    moved = _moved(weak, sure, torn, limits)
     if not moved.any():
         return None
+    if moved.mean() >= _MOVING:
+        moved |= _moved(weak, weak, torn, LIMITS["strong"])
     cover = _cover(moved, limits.grow)
     decided, undecided = _drift(trusted, frame, levels, cover)
     return Ghost(index, levels, cover, decided, undecided)

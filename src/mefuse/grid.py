@@ -32,11 +32,12 @@ CLIP_START, CLIP_END, CLIP_SHARE = 0.7, 0.95, 0.01
 # lowers it by FOLLOW_DOWN. With 1 saturation is kept exactly, and with it the noise of dark frames
 # and dull colours in what is lowered; with 0 lifted highlights stay grey, and rings show where one
 # frame's colour takes over from another's. Chosen by eye.
-FOLLOW_UP, FOLLOW_DOWN = 0.75, 0.35
+FOLLOW_UP, FOLLOW_DOWN = 0.85, 0.4
 FOLLOW_LIMITS = (0.4, 3.0)
 FOLLOW_FLOOR = 0.05
-# The more of what its luma leaves up to white a colour takes already, the less it rises if lifted:
-# else strong colours come out garish in the light, beside others that the gamut has made pale.
+# A colour that takes the share s of what its luma leaves up to white counts s / sqrt(1 + s^2) where
+# it is lifted: else strong colours come out garish in the light, beside others that the gamut has
+# made pale. It bends gently, so that no ring shows where one frame's colour takes over.
 ROOM_FLOOR = 1e-6
 # Features: where channels count as clipped, how far the classic weight's exposedness reaches
 # (Mertens et al.), and floors of logarithms. Chosen so that features lie about in -1..1.

@@ -164,8 +164,9 @@ def share_colour(
         ratio = (target + _FOLLOW_FLOOR) / (luma + _FOLLOW_FLOOR)
         ratio = tl.log(tl.minimum(tl.maximum(ratio, _FOLLOW_LEAST), _FOLLOW_MOST))
         follow = tl.exp(ratio * tl.where(ratio > 0, _FOLLOW_UP, _FOLLOW_DOWN))
-        spare = tl.maximum(1 - (peak - luma) / tl.maximum(1 - target, _ROOM_FLOOR), 0.0)
-        follow = tl.where(ratio > 0, 1 + (follow - 1) * spare, follow)
+        before = (peak - luma) / tl.maximum(1 - target, _ROOM_FLOOR)
+        after = before * tl.maximum(follow, 1.0)
+        follow *= tl.sqrt((1 + before * before) / (1 + after * after))
         tl.store(out + n * size + (y * columns + x), weight / total * follow, mask=inside)
 
 

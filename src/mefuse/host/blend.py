@@ -168,15 +168,15 @@ def _colour_weight(red: Plane, blue: Plane, luma: Plane, peak: Plane, full: floa
 def _follow(ratio: Plane, needed: Plane) -> Plane:
     """How colour follows the ratio of fused to own luma: a power above 1, a lower one below.
 
-    Above 1 it rises the less, the more of the room up to white is needed.
+    Above 1 it rises the less, the more of the room up to white is needed: `needed` of it before.
     """
     logarithm = as_plane(cv2.log(np.clip(ratio, *FOLLOW_LIMITS, out=ratio)))
     bent = np.maximum(logarithm, 0) * np.float32(FOLLOW_UP - FOLLOW_DOWN)
     logarithm *= np.float32(FOLLOW_DOWN)
     logarithm += bent
     change = as_plane(cv2.exp(logarithm))
-    change -= 1
-    share = np.subtract(1, np.clip(needed, 0, 1, out=needed), out=needed)
-    change *= np.where(change > 0, share, np.float32(1))
-    change += 1
+    before, after = needed**2, (needed * np.maximum(change, 1)) ** 2
+    before += 1
+    after += 1
+    change *= cv2.sqrt(before / after)
     return change

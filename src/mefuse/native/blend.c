@@ -171,11 +171,12 @@ static void weigh_colour(const Rules *rules, int width, const float *restrict re
         float weight = (colour + floor) * hue * power[x];
         float ratio = higher(lower(target[x] / (own[x] + start), high), low);
         float rise = log_of(ratio);
-        float change = exp_of(down * rise + up * higher(rise, 0.0f)) - 1.0f;
+        float change = exp_of(down * rise + up * higher(rise, 0.0f));
         float room = higher(1.0f + start - target[x], rules->room_floor);
-        float spare = higher(1.0f - (peak - own[x]) / room, 0.0f);
+        float before = (peak - own[x]) / room, after = before * higher(change, 1.0f);
+        change *= __builtin_sqrtf((1.0f + before * before) / (1.0f + after * after));
         sums[x] += weight;
-        share[x] = weight * (1.0f + (change > 0.0f ? change * spare : change));
+        share[x] = weight * change;
     }
 }
 
