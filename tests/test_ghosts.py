@@ -88,6 +88,22 @@ def test_what_moved_is_shown_as_the_reference_has_it(
     assert corrected[1] is moving[1]
 
 
+def test_where_much_moves_less_is_asked_of_the_rest(
+    still: list[NDArray[Any]], moving: list[NDArray[Any]]
+) -> None:
+    """A patch that is a few pixels off is nothing alone, but where a thing has moved elsewhere."""
+    patch = (slice(40, 110), slice(360, 440))
+
+    def cover(frames: list[NDArray[Any]]) -> float:
+        other = frames[2].copy()
+        other[patch] = np.roll(other[patch], 4, axis=1)
+        ghost = find_ghosts([*frames[:2], other], reference=1, amount="auto").found[2]
+        return 0.0 if ghost is None else float(ghost.cover[patch].mean() / 255)
+
+    assert cover(moving) > 0.5
+    assert cover(still) == 0
+
+
 def test_a_still_bracket_stays_as_it_is(still: list[NDArray[Any]]) -> None:
     ghosts = find_ghosts(still, reference=1, amount="auto")
     assert ghosts.found == (None, None, None)

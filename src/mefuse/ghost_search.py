@@ -20,7 +20,6 @@ from mefuse.native import compare as native
 from mefuse.response import LevelMap, map_levels
 from mefuse.settings import GhostRemoval
 
-
 _JPEG_PX = 1  # how far misalignment and JPEG may shift a level anywhere
 
 
