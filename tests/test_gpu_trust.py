@@ -1,10 +1,11 @@
-"""The trust in colours computed on a device is the host's."""
+"""The rules computed on a device are the host's."""
 
 import numpy as np
 import pytest
 import torch
 
-from mefuse.gpu.trust import log_weights, noise_profiles
+from mefuse import highlights
+from mefuse.gpu.trust import fine_log_weights, log_weights, noise_profiles
 from mefuse.noise import noise_profile
 from mefuse.trust import ColourTrust
 
@@ -53,3 +54,9 @@ def test_a_frame_without_anything_between_black_and_white_has_no_noise():
         wanted.log_weights(black.numpy()),
         atol=1e-6,
     )
+
+
+def test_highlights_are_those_of_the_host(rng):
+    colour = rng.uniform(0.7, 1, (3, 3, 24, 32)).astype(np.float32)
+    found = fine_log_weights(torch.from_numpy(colour)).numpy()
+    np.testing.assert_allclose(found, highlights.log_weights(colour), atol=1e-5)

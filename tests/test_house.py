@@ -54,7 +54,7 @@ MAY_IMPORT = {
     "features": "blend gamut grid",
     "native": "gamut grid slices",
     "host": "cache gamut grid memory models native scratch slices slicework threads weights",
-    "gpu": "blend features gamut grid memory noise trust",
+    "gpu": "blend features gamut grid highlights memory noise trust",
     "torch_backend": "blend cache features gpu grid models refine scratch slices slicework",
     "profiles": "",
     "boxes": "",
@@ -74,6 +74,7 @@ MAY_IMPORT = {
     "noise": "",
     "iptc": "",
     "trust": "noise",
+    "highlights": "",
     "iso": "grid noise",
     "extent": "boxes containers errors exif jxl_header",
     "jpeg": "",
@@ -105,7 +106,7 @@ MAY_IMPORT = {
     "levels": "blend cache",
     "level_stream": "aligned bands blend cache device errors levels models slices torch_backend "
     "weights",
-    "rules": "scratch aligned gamut grid iso trust wide",
+    "rules": "scratch aligned gamut grid highlights iso trust wide",
     "stream": "aligned bands cache device errors grid host models rules scratch slices slicework "
     "torch_backend weights",
     "resident": "aligned cache errors gpu grid models slices stream torch_backend",

@@ -22,7 +22,7 @@ from mefuse.errors import InputError, ResultError
 from mefuse.gpu import trust
 from mefuse.gpu.graphs import Graphs, graphs_of
 from mefuse.gpu.streams import Conveyor, copied, lanes_of
-from mefuse.grid import CHROMA, Glimpse, Maps, everything
+from mefuse.grid import CHROMA, FINE, Glimpse, Maps, everything
 from mefuse.models.ipl_config import Region
 from mefuse.slices import GRID_PX
 from mefuse.stream import PREFILL_MULTIPLE_PX, PREFILL_PX
@@ -146,6 +146,7 @@ class ResidentFuser:
         maps = Maps(found.logits.float(), found.gains.float())
         added = trust.log_weights(seen.luma[0], seen.energies[0, :, 0], rounding=step)
         maps.logits[0, :, CHROMA] += added
+        maps.logits[0, :, :FINE] += trust.fine_log_weights(seen.colour[0])[:, None]
         coarse = backend.blend_coarse(pyramid, maps)
         return backend.refine(coarse, seen), maps
 

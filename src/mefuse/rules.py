@@ -1,4 +1,4 @@
-"""What is decided by rule, beside a network: profiles, whose colour to trust, noise.
+"""What is decided by rule, beside a network: profiles, whose colour to trust, highlights, noise.
 
 Rules see the whole bracket on the grid of 8 px, in host memory, and add to the network's maps. None
 of them is trained, so that no training finds a way around it. It knows no network and no file.
@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mefuse import highlights
 from mefuse.aligned import Aligned
 from mefuse.gamut import LUMA
 from mefuse.grid import CHROMA, FINE, Glimpse, Maps
@@ -76,7 +77,7 @@ def _luma_of(colour: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def add_trust(maps: Maps[Array], seen: Glimpse[Array], bracket: Aligned, device: Device) -> None:
     """Adds to the log weights how far each frame's colour and fine detail are trusted."""
-    luma = device.to_host(seen.luma)
+    luma, colour = device.to_host(seen.luma), device.to_host(seen.colour)
     step = 1 / np.iinfo(bracket.frames[0].dtype).max
     finest = device.to_host(seen.energies[..., 0, :, :])
     trust = ColourTrust.of(luma, finest, rounding=step)
@@ -86,6 +87,9 @@ def add_trust(maps: Maps[Array], seen: Glimpse[Array], bracket: Aligned, device:
         rows = slice(top, top + rows_at_once)
         added = trust.log_weights(luma[..., rows, :])
         maps.logits[..., CHROMA, rows, :] += device.of_host(added)
+        added = highlights.log_weights(colour[..., rows, :])
+        maps.logits[..., :FINE, rows, :] += device.of_host(added[:, None])
+    let_go(colour)
     for n in noisier_frames(bracket.isos):
         fine, chroma = without_noise(
             luma[n],

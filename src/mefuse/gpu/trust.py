@@ -1,6 +1,6 @@
-"""`trust.ColourTrust` in torch, so that a picture on the device need not come to the host.
+"""`trust.ColourTrust` and `highlights` in torch: a picture on the device need not come to the host.
 
-The same rule, without a step that waits for the device; bins that hold nothing are carried along
+The same rules, without a step that waits for the device; bins that hold nothing are carried along
 and masked. Knows no network.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mefuse import noise, trust
+from mefuse import highlights, noise, trust
 from mefuse.blend import mean_pool
 from mefuse.noise import NODES
 
@@ -31,6 +31,13 @@ def log_weights(luma: Tensor, energy: Tensor, *, rounding: float) -> Tensor:
     clear = 1 / (1 + (spread / luma.clamp_min(1e-4)) ** 2)
     lit = ((luma - start) / (end - start)).clamp(0, 1)
     return trust.PREFERENCE * share.float()[:, None, None] * lit * clear
+
+
+def fine_log_weights(colour: Tensor) -> Tensor:
+    """What to add to the log weights of the fine bands: (N, h, w), of colour (N, 3, h, w)."""
+    start, end = highlights.CLIPPED
+    clipped = ((colour.amin(1) - start) / (end - start)).clamp(0, 1)
+    return highlights.LOSS * (clipped.amin(0) - clipped)
 
 
 def noise_profiles(luma: Tensor, energy: Tensor, *, rounding: float) -> Tensor:
