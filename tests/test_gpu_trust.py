@@ -58,5 +58,8 @@ def test_a_frame_without_anything_between_black_and_white_has_no_noise():
 
 def test_highlights_are_those_of_the_host(rng):
     colour = rng.uniform(0.7, 1, (3, 3, 24, 32)).astype(np.float32)
-    found = fine_log_weights(torch.from_numpy(colour)).numpy()
-    np.testing.assert_allclose(found, highlights.log_weights(colour), atol=1e-5)
+    energies = rng.uniform(0, 0.01, (3, 3, 24, 32)).astype(np.float32)
+    found = fine_log_weights(torch.from_numpy(colour), torch.from_numpy(energies)).numpy()
+    wanted = highlights.log_weights(colour, energies)
+    assert (wanted < -1).any()
+    np.testing.assert_allclose(found, wanted, atol=1e-4)

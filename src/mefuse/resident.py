@@ -146,7 +146,8 @@ class ResidentFuser:
         maps = Maps(found.logits.float(), found.gains.float())
         added = trust.log_weights(seen.luma[0], seen.energies[0, :, 0], rounding=step)
         maps.logits[0, :, CHROMA] += added
-        maps.logits[0, :, :FINE] += trust.fine_log_weights(seen.colour[0])[:, None]
+        added = trust.fine_log_weights(seen.colour[0], seen.energies[0])
+        maps.logits[0, :, :FINE] += added[:, None]
         coarse = backend.blend_coarse(pyramid, maps)
         return backend.refine(coarse, seen), maps
 

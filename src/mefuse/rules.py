@@ -79,21 +79,22 @@ def add_trust(maps: Maps[Array], seen: Glimpse[Array], bracket: Aligned, device:
     """Adds to the log weights how far each frame's colour and fine detail are trusted."""
     luma, colour = device.to_host(seen.luma), device.to_host(seen.colour)
     step = 1 / np.iinfo(bracket.frames[0].dtype).max
-    finest = device.to_host(seen.energies[..., 0, :, :])
-    trust = ColourTrust.of(luma, finest, rounding=step)
-    let_go(finest)
+    energies = device.to_host(seen.energies)
+    trust = ColourTrust.of(luma, energies[:, 0], rounding=step)
+    let_go(energies)
     rows_at_once = max(BAND_CELLS // luma.shape[-1], 1)
     for top in range(0, luma.shape[-2], rows_at_once):
         rows = slice(top, top + rows_at_once)
         added = trust.log_weights(luma[..., rows, :])
         maps.logits[..., CHROMA, rows, :] += device.of_host(added)
-        added = highlights.log_weights(colour[..., rows, :])
+        added = highlights.log_weights(colour[..., rows, :], energies[..., rows, :])
         maps.logits[..., :FINE, rows, :] += device.of_host(added[:, None])
     let_go(colour)
+    let_go(energies)
     for n in noisier_frames(bracket.isos):
         fine, chroma = without_noise(
             luma[n],
-            device.to_host(seen.energies[..., n, :, :, :]),
+            energies[n],
             device.to_host(maps.gains[..., :FINE, :, :]),
             rounding=step,
         )

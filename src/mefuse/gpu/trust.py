@@ -33,11 +33,19 @@ def log_weights(luma: Tensor, energy: Tensor, *, rounding: float) -> Tensor:
     return trust.PREFERENCE * share.float()[:, None, None] * lit * clear
 
 
-def fine_log_weights(colour: Tensor) -> Tensor:
-    """What to add to the log weights of the fine bands: (N, h, w), of colour (N, 3, h, w)."""
+def fine_log_weights(colour: Tensor, energies: Tensor) -> Tensor:
+    """What to add to the log weights of the fine bands: (N, h, w).
+
+    Args:
+        colour: (N, 3, h, w) mean RGB 0..1, on the grid of 8 px.
+        energies: (N, FINE, h, w) mean local energy of each fine band there.
+    """
     start, end = highlights.CLIPPED
     clipped = ((colour.amin(1) - start) / (end - start)).clamp(0, 1)
-    return highlights.LOSS * (clipped.amin(0) - clipped)
+    start, end = highlights.CONTRAST
+    shown = (energies.sum(1).sqrt() * (1 - clipped)).amax(0)
+    worth = ((shown - start) / (end - start)).clamp(0, 1)
+    return highlights.LOSS * worth * (clipped.amin(0) - clipped)
 
 
 def noise_profiles(luma: Tensor, energy: Tensor, *, rounding: float) -> Tensor:
