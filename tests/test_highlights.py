@@ -17,11 +17,11 @@ STRONG = highlights.CONTRAST[1] ** 2 / 3 * 1.01  # energy of each of three bands
 def test_the_darkest_channel_decides_beside_the_least_clipped_frame():
     colour = np.zeros((3, 3, 1, 4), np.float32)
     colour[0] = [0.5, 0.5, 1.0, 1.0]
-    colour[1] = [0.96, 1.0, 1.0, 1.0]
+    colour[1] = [0.98, 1.0, 1.0, 1.0]
     colour[2] = 1.0
-    colour[2, 0] = [0.9, 0.9, 0.9, 1.0]  # red is not clipped: a colour
+    colour[2, 0] = [0.94, 0.94, 0.94, 1.0]  # red is not clipped: a colour
     start, end = highlights.CLIPPED
-    half = highlights.LOSS * (0.96 - start) / (end - start)
+    half = highlights.LOSS * (0.98 - start) / (end - start)
     wanted = [[0, 0, -highlights.LOSS, 0], [-half, -highlights.LOSS, -highlights.LOSS, 0], [0] * 4]
     added = highlights.log_weights(colour, np.full_like(colour, STRONG))
     np.testing.assert_allclose(added[:, 0], wanted, atol=1e-4)

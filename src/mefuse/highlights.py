@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 Planes = NDArray[np.float32]
 
-CLIPPED = (0.9, 1.0)  # of the darkest channel: from where on, and where wholly
+CLIPPED = (0.95, 1.0)  # of the darkest channel: from where on, and where wholly
 CONTRAST = (0.06, 0.12)  # root mean square of the fine bands: from where on, and where wholly
 # Log weight that a clipped frame loses. Chosen so that the letters of a lit sign can be read, at
 # little cost of MEF-SSIM.
