@@ -89,8 +89,8 @@ def add_trust(maps: Maps[Array], seen: Glimpse[Array], bracket: Aligned, device:
         maps.logits[..., CHROMA, rows, :] += device.of_host(added)
         added = highlights.log_weights(colour[..., rows, :], energies[..., rows, :])
         maps.logits[..., :FINE, rows, :] += device.of_host(added[:, None])
-    let_go(colour)
-    let_go(energies)
+        for grid in (colour, energies, maps.logits):  # of a gigapixel 2.6 GB
+            let_go(grid)
     for n in noisier_frames(bracket.isos):
         fine, chroma = without_noise(
             luma[n],
