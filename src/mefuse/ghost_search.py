@@ -110,8 +110,9 @@ def _find(trusted: Bytes, frame: Bytes, index: int, limits: Limits) -> Ghost | N
     moved = _moved(weak, sure, torn, limits)
     if not moved.any():
         return None
-    if moved.mean() >= _MOVING:
-        moved |= _moved(weak, weak, torn, LIMITS["strong"])
+    strictest = LIMITS["strong"]
+    if limits is not strictest and moved.mean() >= _MOVING:
+        moved |= _moved(weak, weak, torn, strictest)
     cover = _cover(moved, limits.grow)
     decided, undecided = _drift(trusted, frame, levels, cover)
     return Ghost(index, levels, cover, decided, undecided)
