@@ -31,7 +31,7 @@ CLIP_START, CLIP_END, CLIP_SHARE = 0.7, 0.95, 0.01
 # Where the fusion lifts a frame's luma, its colour follows by FOLLOW_UP of their ratio, where it
 # lowers it by FOLLOW_DOWN. With 1 saturation is kept exactly, and with it the noise of dark frames
 # and dull colours in what is lowered; with 0 lifted highlights stay grey, and rings show where one
-# frame's colour takes over from another's. Chosen by eye.
+# frame's colour takes over from another's. Chosen by eye, and by MEF-SSIMc.
 FOLLOW_UP, FOLLOW_DOWN = 0.85, 0.4
 FOLLOW_LIMITS = (0.4, 3.0)
 FOLLOW_FLOOR = 0.05
